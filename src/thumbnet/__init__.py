@@ -1,0 +1,80 @@
+"""ThumbNet: thumbnails that classifiers can still read, and the small classifiers that read them.
+
+    import thumbnet
+
+    bundle = thumbnet.fit(teacher="timm/resnet50", data="photos", output="runs/photos", ratio=4)
+    small = bundle.thumbnail(picture)
+    print(bundle.classify(small).label)
+
+Public names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thumbnet.bundle import Classification, ThumbNet
+    from thumbnet.config import (
+        CacheSettings,
+        DownscalerSettings,
+        FeatureMappingSettings,
+        LossSettings,
+        OptimizerSettings,
+        StudentSettings,
+        TrainSettings,
+        ViewSettings,
+    )
+    from thumbnet.errors import ThumbNetError
+    from thumbnet.evaluation import evaluate
+    from thumbnet.objective import StepTensors, Term
+    from thumbnet.training import fit, train_teacher
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "thumbnet.bundle": ("Classification", "ThumbNet"),
+    "thumbnet.config": (
+        "CacheSettings",
+        "DownscalerSettings",
+        "FeatureMappingSettings",
+        "LossSettings",
+        "OptimizerSettings",
+        "StudentSettings",
+        "TrainSettings",
+        "ViewSettings",
+    ),
+    "thumbnet.errors": ("ThumbNetError",),
+    "thumbnet.evaluation": ("evaluate",),
+    "thumbnet.objective": ("StepTensors", "Term"),
+    "thumbnet.training": ("fit", "train_teacher"),
+}
+
+__all__ = [
+    "CacheSettings",
+    "Classification",
+    "DownscalerSettings",
+    "FeatureMappingSettings",
+    "LossSettings",
+    "OptimizerSettings",
+    "StepTensors",
+    "StudentSettings",
+    "Term",
+    "ThumbNet",
+    "ThumbNetError",
+    "TrainSettings",
+    "ViewSettings",
+    "evaluate",
+    "fit",
+    "train_teacher",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module 'thumbnet' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,247 @@
+"""ThumbNet: the trained downscaler and student, their labels and preprocessing. What ships, and all that is needed to use it.
+
+Holds no teacher. A bundle is a folder of safetensors and JSON; loading one never unpickles, and imports a user's module
+only when told to.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn import functional
+
+from thumbnet.config import DownscalerSettings, StudentSettings, TrainSettings
+from thumbnet.data.pictures import upright_rgb
+from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise, picture_to_image, working_view
+from thumbnet.errors import CheckpointError, ConfigError
+from thumbnet.networks.architectures import TRUSTED_FACTORIES, build_classifier, load_weights
+from thumbnet.networks.downscaler import build_downscaler, to_8bit
+from thumbnet.networks.pair import Pair
+from thumbnet.networks.student import keep_stem_resolution
+from thumbnet.storage import write_atomically, write_json
+
+FORMAT = 1
+DESCRIPTION_FILE, DOWNSCALER_FILE, STUDENT_FILE = "thumbnet.json", "downscaler.safetensors", "student.safetensors"
+Given = Literal["picture", "thumbnail"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """One class and its probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """The answer for one picture.
+
+    Attributes:
+        label: The most probable class.
+        score: Its probability, 0 to 1.
+        ranked: The `top` most probable classes, best first.
+        given: Whether the input was taken as a full `picture` or as a ready `thumbnail`.
+    """
+
+    label: str
+    score: float
+    ranked: tuple[Ranked, ...]
+    given: Given
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleDescription:
+    """All of a bundle but its weights."""
+
+    architecture: str
+    labels: tuple[str, ...]
+    ratio: int
+    preprocessing: Preprocessing
+    downscaler: DownscalerSettings
+    student: StudentSettings
+
+
+class ThumbNet:
+    """A trained downscaler and student.
+
+    Args:
+        description: Labels, sizes, preprocessing, architecture.
+        downscaler: E.
+        student: S.
+    """
+
+    def __init__(self, description: BundleDescription, downscaler: nn.Module, student: nn.Module) -> None:
+        self.description = description
+        self.downscaler = downscaler.eval().requires_grad_(False)
+        self.student = student.eval().requires_grad_(False)
+
+    @classmethod
+    def from_training(
+        cls, pair: Pair, preprocessing: Preprocessing, labels: tuple[str, ...], settings: TrainSettings
+    ) -> "ThumbNet":
+        """The bundle of a trained pair; the pair's own modules, not copies."""
+        description = BundleDescription(
+            architecture=settings.teacher,
+            labels=labels,
+            ratio=settings.ratio,
+            preprocessing=preprocessing,
+            downscaler=settings.downscaler,
+            student=settings.student,
+        )
+        return cls(description, pair.downscaler, pair.student.network)
+
+    @classmethod
+    def load(cls, path: Path | str, *, allow_code: bool = False, device: str | torch.device = "cpu") -> "ThumbNet":
+        """Loads a bundle.
+
+        Args:
+            path: A run folder, or a bundle folder.
+            allow_code: Import the `package.module:factory` that the bundle names. Only for bundles you trust.
+            device: Where it computes.
+
+        Raises:
+            CheckpointError: If there is no bundle, it is damaged, or it needs code that is not allowed.
+        """
+        folder = Path(path)
+        if not (folder / DESCRIPTION_FILE).exists():
+            folder = folder / "bundle"
+        description = _read_description(folder, Path(path))
+        name = description.architecture
+        if ":" in name and name not in TRUSTED_FACTORIES and not allow_code:
+            asks = f"the bundle in {folder} builds its student with '{name}', which runs that code"
+            raise CheckpointError(f"{asks}; if you trust it, give allow_code=True or --allow-code")
+        student = build_classifier(name, "random", len(description.labels)).network
+        if description.student.keep_stem_resolution:
+            keep_stem_resolution(student, description.preprocessing.image_side)
+        load_weights(student, folder / STUDENT_FILE)
+        downscaler = build_downscaler(description.downscaler, description.ratio)
+        load_weights(downscaler, folder / DOWNSCALER_FILE)
+        return cls(description, downscaler, student).to(device)
+
+    def save(self, path: Path | str) -> None:
+        """Writes the bundle; a bundle that is already there is replaced.
+
+        Raises:
+            StorageError: If the disk is full.
+            ConfigError: If the folder may not be written to.
+        """
+        folder = Path(path)
+        for name, network in ((DOWNSCALER_FILE, self.downscaler), (STUDENT_FILE, self.student)):
+            write_atomically(folder / name, weights_as_bytes(network))
+        write_json(folder / DESCRIPTION_FILE, {"format": FORMAT, **asdict(self.description)})
+
+    def to(self, device: str | torch.device) -> "ThumbNet":
+        """Moves both networks to a device, and returns itself."""
+        self.downscaler.to(device)
+        self.student.to(device)
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.description.labels
+
+    @property
+    def image_side(self) -> int:
+        """Side of the image that the downscaler takes, px."""
+        return self.description.preprocessing.image_side
+
+    @property
+    def thumbnail_side(self) -> int:
+        """Side of the thumbnail, px."""
+        return self.image_side // self.description.ratio
+
+    def thumbnail(self, picture: Image.Image) -> Image.Image:
+        """Makes the thumbnail of a picture.
+
+        Args:
+            picture: Any size and mode; rotated upright and cut to its centre square as at evaluation.
+
+        Returns:
+            8-bit RGB, `thumbnail_side` × `thumbnail_side`.
+
+        Raises:
+            PictureError: If it is too small or too large to be a picture.
+        """
+        return image_to_picture(self._thumbnail_values(upright_rgb(picture))[0])
+
+    def classify(self, picture: Image.Image, top: int = 1, given: Given | None = None) -> Classification:
+        """Classifies a full picture, or a thumbnail that was made before.
+
+        Args:
+            picture: A full picture, or a thumbnail.
+            top: How many classes to rank.
+            given: What `picture` is; by default one of exactly `thumbnail_side` × `thumbnail_side` is a thumbnail.
+
+        Raises:
+            ConfigError: If `top` is less than 1, or a picture given as thumbnail has another size.
+            PictureError: If it is too small or too large to be a picture.
+        """
+        if top < 1:
+            raise ConfigError(f"top is {top}, but must be 1 or more")
+        upright = upright_rgb(picture)
+        sides = (self.thumbnail_side, self.thumbnail_side)
+        given = given or ("thumbnail" if upright.size == sides else "picture")
+        if given == "thumbnail" and upright.size != sides:
+            found = f"{upright.width}×{upright.height} px"
+            raise ConfigError(f"given as thumbnail, but {found}; thumbnails of this bundle are {sides[0]}×{sides[1]} px")
+        values = picture_to_image(upright).unsqueeze(0).to(self._device) if given == "thumbnail" else self._thumbnail_values(upright)
+        scores = functional.softmax(self.logits(values)[0].float(), dim=0)
+        best = scores.topk(min(top, len(self.labels)))
+        ranked = tuple(
+            Ranked(label=self.labels[int(index)], score=float(score))
+            for score, index in zip(best.values, best.indices, strict=True)
+        )
+        return Classification(label=ranked[0].label, score=ranked[0].score, ranked=ranked, given=given)
+
+    @torch.no_grad()
+    def logits(self, thumbnail: Tensor) -> Tensor:
+        """The student's logits `[batch, classes]` for thumbnails `[batch, 3, side, side]` in [0, 1]."""
+        preprocessing = self.description.preprocessing
+        logits: Tensor = self.student(normalise(thumbnail, preprocessing.mean, preprocessing.std))
+        return logits
+
+    @torch.no_grad()
+    def thumbnails(self, image: Tensor) -> Tensor:
+        """Thumbnails on the 8-bit grid for images `[batch, 3, image_side, image_side]` in [0, 1]."""
+        return to_8bit(self.downscaler(image))
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.student.parameters()).device
+
+    def _thumbnail_values(self, picture: Image.Image) -> Tensor:
+        view = working_view(picture, self.description.preprocessing)
+        return self.thumbnails(picture_to_image(view).unsqueeze(0).to(self._device))
+
+
+def weights_as_bytes(network: nn.Module) -> bytes:
+    """A network's weights and buffers in the safetensors format."""
+    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()})
+
+
+def _read_description(folder: Path, asked: Path) -> BundleDescription:
+    file = folder / DESCRIPTION_FILE
+    if not file.exists():
+        raise CheckpointError(f"no bundle in {asked} (no {DESCRIPTION_FILE}); give a finished run's folder, or train with `thumbnet train`")
+    try:
+        content: dict[str, Any] = json.loads(file.read_text())
+        if content["format"] != FORMAT:
+            raise CheckpointError(f"{file} has format {content['format']}, this version reads {FORMAT}; update thumbnet")
+        preprocessing = {key: tuple(value) if isinstance(value, list) else value for key, value in content["preprocessing"].items()}
+        return BundleDescription(
+            architecture=content["architecture"],
+            labels=tuple(content["labels"]),
+            ratio=content["ratio"],
+            preprocessing=Preprocessing(**preprocessing),
+            downscaler=DownscalerSettings(**content["downscaler"]),
+            student=StudentSettings(**content["student"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{file} is damaged ({error}); copy the bundle again") from error

@@ -1,0 +1,178 @@
+"""Loaders: labelled pictures to batches of images.
+
+Pixels travel as uint8 and become image values in [0, 1] where they are used. The order of an epoch is a pure function of
+(seed, epoch), so training can stop and go on at any batch.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms import v2
+
+from thumbnet.config import ViewSettings
+from thumbnet.data.folders import Pictures
+from thumbnet.data.pictures import read_picture
+from thumbnet.data.preprocessing import Preprocessing, working_view
+from thumbnet.data.views import draw_view, view_transform
+from thumbnet.errors import DataError, PictureError
+
+ViewKey = tuple[int, int]
+
+
+class Batch(NamedTuple):
+    """Pictures of one step.
+
+    Attributes:
+        pixels: RGB levels 0 to 255 at the working size.
+        label: Class index.
+        row: Position of this view in the teacher cache, when there is one.
+    """
+
+    pixels: UInt8[Tensor, "batch 3 height width"]
+    label: Int[Tensor, "batch"]
+    row: Int[Tensor, "batch"]
+
+
+class ViewDataset(Dataset[Batch]):
+    """Training views by (picture, view number)."""
+
+    def __init__(self, pictures: Pictures, settings: ViewSettings, preprocessing: Preprocessing, seed: int) -> None:
+        self.pictures = pictures
+        self.fixed_views = settings.per_image
+        self.transform: v2.Transform = view_transform(settings, preprocessing)
+        self.seed = seed
+
+    def __getitem__(self, key: ViewKey) -> Batch:
+        index, view = key
+        picture = draw_view(_read(self.pictures, index), self.transform, self.seed, self.pictures.names[index], view)
+        return _item(picture, self.pictures.labels[index], index * max(1, self.fixed_views) + view)
+
+
+class EvaluationDataset(Dataset[Batch]):
+    """Each picture once, as evaluation sees it."""
+
+    def __init__(self, pictures: Pictures, preprocessing: Preprocessing) -> None:
+        self.pictures = pictures
+        self.preprocessing = preprocessing
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Batch:
+        picture = working_view(_read(self.pictures, index), self.preprocessing)
+        return _item(picture, self.pictures.labels[index], index)
+
+
+class EpochOrder(Sampler[list[ViewKey]]):
+    """The batches of one epoch: every picture once, shuffled, in slices of equal size.
+
+    A last batch that is not full is left out, unless it is the only one. Set `epoch` and `start` (slices to skip)
+    before iterating.
+    """
+
+    def __init__(self, size: int, batch_size: int, slices: int, fixed_views: int, seed: int) -> None:
+        self.size = size
+        self.batch_size = min(batch_size, size)
+        self.slices = min(slices, self.batch_size)
+        self.fixed_views = fixed_views
+        self.seed = seed
+        self.epoch = 0
+        self.start = 0
+
+    @property
+    def batches(self) -> int:
+        """Optimiser steps in an epoch."""
+        return self.size // self.batch_size
+
+    def __len__(self) -> int:
+        return self.batches * self.slices - self.start
+
+    def __iter__(self) -> Iterator[list[ViewKey]]:
+        random = np.random.default_rng([self.seed, self.epoch])
+        order = random.permutation(self.size)
+        offsets = np.random.default_rng([self.seed]).integers(0, 2**31, self.size)
+        slices = [
+            part
+            for batch in np.split(order[: self.batches * self.batch_size], self.batches)
+            for part in np.array_split(batch, self.slices)
+        ]
+        for part in slices[self.start :]:
+            # Fixed views take turns from a random start, so that an epoch mixes all of them.
+            yield [(int(i), int((self.epoch + offsets[i]) % self.fixed_views) if self.fixed_views else self.epoch) for i in part]
+
+
+def to_image(batch: Batch, device: torch.device) -> Float[Tensor, "batch 3 height width"]:
+    """The pixels as image values in [0, 1], exactly `uint8 / 255`, on a device, channels last."""
+    pixels = batch.pixels.to(device, non_blocking=True)
+    return pixels.float().div(255).contiguous(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderSettings:
+    """How many processes read pictures, and whether their memory is pinned for an accelerator."""
+
+    workers: int
+    pin_memory: bool = False
+
+
+def training_loader(dataset: ViewDataset, order: EpochOrder, settings: LoaderSettings) -> DataLoader[Batch]:
+    """Batches of training views, in the order that `order` says."""
+    return DataLoader(
+        dataset,
+        batch_sampler=order,  # type: ignore[arg-type]
+        num_workers=settings.workers,
+        pin_memory=settings.pin_memory,
+        persistent_workers=settings.workers > 0,
+        worker_init_fn=_one_thread,
+    )
+
+
+def every_view_loader(dataset: ViewDataset, first_row: int, batch_size: int, settings: LoaderSettings) -> DataLoader[Batch]:
+    """Every fixed view once, in the order of the teacher cache's rows, from `first_row` on."""
+    rows = range(first_row, len(dataset.pictures) * dataset.fixed_views)
+    keys = [divmod(row, dataset.fixed_views) for row in rows]
+    return DataLoader(
+        dataset,
+        batch_sampler=[keys[i : i + batch_size] for i in range(0, len(keys), batch_size)],  # type: ignore[arg-type]
+        num_workers=settings.workers,
+        pin_memory=settings.pin_memory,
+        worker_init_fn=_one_thread,
+    )
+
+
+def evaluation_loader(
+    pictures: Pictures, preprocessing: Preprocessing, batch_size: int, settings: LoaderSettings
+) -> DataLoader[Batch]:
+    """Every picture once, in order."""
+    return DataLoader(
+        EvaluationDataset(pictures, preprocessing),
+        batch_size=batch_size,
+        num_workers=settings.workers,
+        pin_memory=settings.pin_memory,
+        worker_init_fn=_one_thread,
+    )
+
+
+def _read(pictures: Pictures, index: int) -> Image.Image:
+    try:
+        return read_picture(pictures.paths[index])
+    except PictureError as error:
+        changed = "it could be read when the run began; put it back, or start the run again"
+        raise DataError(f"data: {pictures.paths[index]}: {error}; {changed}") from error
+
+
+def _item(picture: Image.Image, label: int, row: int) -> Batch:
+    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+    return Batch(pixels=pixels, label=torch.tensor(label), row=torch.tensor(row))
+
+
+def _one_thread(worker: int) -> None:
+    # Workers beside a training process must not each start a thread a core.
+    torch.set_num_threads(1)

@@ -1,0 +1,165 @@
+"""A data set becomes labelled paths in two splits.
+
+Reads folder names only; `inspection` opens the pictures. The split is a pure function of the file names, so it is the
+same on every machine and does not move when the seed does.
+"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torchvision.datasets import ImageFolder
+
+from thumbnet.data.pictures import PICTURE_SUFFIXES
+from thumbnet.errors import DataError
+
+EVALUATION_SPLITS = ("val", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """Labelled pictures of one split.
+
+    Attributes:
+        paths: One file a picture.
+        labels: Index into `classes` of each picture.
+        classes: Names of the classes, in the order of the classifier's outputs.
+        names: A name of each picture that is the same on every machine, such as its path within the data set.
+    """
+
+    paths: tuple[Path, ...]
+    labels: tuple[int, ...]
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def select(self, keep: list[int]) -> "Pictures":
+        """The pictures at the given positions."""
+        return replace(
+            self,
+            paths=tuple(self.paths[i] for i in keep),
+            labels=tuple(self.labels[i] for i in keep),
+            names=tuple(self.names[i] for i in keep),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """A data set: what is trained on, what is evaluated on, and where the latter comes from.
+
+    Attributes:
+        train: Pictures to train on; None where the folder holds evaluation pictures only.
+        evaluation: Pictures held out.
+        description: One phrase for reports, such as `val/ of photos` or `25% held out of photos`.
+    """
+
+    train: Pictures | None
+    evaluation: Pictures
+    description: str
+
+
+def open_folder(folder: Path, holdout: float | None = None) -> Splits:
+    """Opens a folder of pictures.
+
+    Args:
+        folder: Either `train/<class>/*` with `val`, `validation` or `test` beside it, or one folder of classes.
+        holdout: Share of each class to hold out of one folder of classes.
+
+    Returns:
+        Both splits. One folder of classes without `holdout` is all evaluation.
+
+    Raises:
+        DataError: If the folder is missing, empty, has one class only, or its splits differ in their classes.
+    """
+    if not folder.is_dir():
+        raise DataError(f"data: no folder at {folder}; give a folder of pictures, or `elpv`")
+    evaluation_folder = next((folder / name for name in EVALUATION_SPLITS if (folder / name).is_dir()), None)
+    if (folder / "train").is_dir():
+        return _open_splits(folder, evaluation_folder, holdout)
+    if evaluation_folder is not None:
+        evaluation = read_classes(evaluation_folder)
+        return Splits(train=None, evaluation=evaluation, description=f"{evaluation_folder.name}/ of {folder.name}")
+    pictures = read_classes(folder)
+    if holdout is None:
+        return Splits(train=None, evaluation=pictures, description=f"all of {folder.name}")
+    return hold_out(pictures, holdout, folder.name)
+
+
+def hold_out(pictures: Pictures, share: float, name: str) -> Splits:
+    """Splits each class by a hash of its pictures' names: stratified, and the same on every machine.
+
+    Args:
+        pictures: All pictures.
+        share: Share of each class to hold out, rounded to the nearest picture.
+        name: The data set's name, for the description.
+
+    Raises:
+        DataError: If a class would be left empty on either side.
+    """
+    held_out: set[int] = set()
+    for label, class_name in enumerate(pictures.classes):
+        members = [i for i, other in enumerate(pictures.labels) if other == label]
+        members.sort(key=lambda i: hashlib.sha256(pictures.names[i].encode()).digest())
+        count = round(share * len(members))
+        if not 0 < count < len(members):
+            problem = f"holding out {share:.0%} of the {len(members)} pictures of class '{class_name}'"
+            raise DataError(f"data: {problem} leaves a split empty; add pictures or change --holdout")
+        held_out.update(members[:count])
+    everything = range(len(pictures))
+    return Splits(
+        train=pictures.select([i for i in everything if i not in held_out]),
+        evaluation=pictures.select(sorted(held_out)),
+        description=f"{share:.0%} held out of {name}",
+    )
+
+
+def read_classes(folder: Path) -> Pictures:
+    """Lists `folder/<class>/**/*`, sorted.
+
+    Raises:
+        DataError: If there are fewer than two classes, or a class has no pictures.
+    """
+    try:
+        listed = ImageFolder(str(folder), allow_empty=True)
+    except FileNotFoundError as error:
+        problem = f"no class folders in {folder}"
+        raise DataError(f"data: {problem}; pictures belong in {folder}/<class>/*") from error
+    except PermissionError as error:
+        raise DataError(f"data: no permission to read {error.filename}") from error
+    samples = [(Path(path), label) for path, label in listed.samples if path.lower().endswith(PICTURE_SUFFIXES)]
+    counts = Counter(label for _, label in samples)
+    if not samples:
+        raise DataError(f"data: no pictures in {folder}; pictures belong in {folder}/<class>/*")
+    if len(listed.classes) < 2:
+        problem = f"only one class, '{listed.classes[0]}', in {folder}"
+        raise DataError(f"data: {problem}; a classifier needs two or more class folders")
+    empty = [name for label, name in enumerate(listed.classes) if not counts[label]]
+    if empty:
+        raise DataError(f"data: no pictures of class '{empty[0]}' in {folder / empty[0]}; add some or remove the folder")
+    return Pictures(
+        paths=tuple(path for path, _ in samples),
+        labels=tuple(label for _, label in samples),
+        classes=tuple(listed.classes),
+        names=tuple(path.relative_to(folder).as_posix() for path, _ in samples),
+    )
+
+
+def _open_splits(folder: Path, evaluation_folder: Path | None, holdout: float | None) -> Splits:
+    train = read_classes(folder / "train")
+    if evaluation_folder is None:
+        if holdout is None:
+            problem = f"{folder} has train/ but none of {', '.join(EVALUATION_SPLITS)}"
+            raise DataError(f"data: {problem}; add one, or give --holdout 0.2")
+        return hold_out(train, holdout, f"{folder.name}/train")
+    if holdout is not None:
+        raise DataError(f"data: {folder} has its own {evaluation_folder.name}/; leave --holdout out")
+    evaluation = read_classes(evaluation_folder)
+    if train.classes != evaluation.classes:
+        differing = sorted(set(train.classes) ^ set(evaluation.classes))
+        where = "train/" if differing[0] in train.classes else f"{evaluation_folder.name}/"
+        problem = f"class '{differing[0]}' is only in {where} of {folder}"
+        raise DataError(f"data: {problem} ({len(differing)} classes differ); both splits need the same class folders")
+    return Splits(train=train, evaluation=evaluation, description=f"{evaluation_folder.name}/ of {folder.name}")

@@ -1,0 +1,106 @@
+"""Reads every picture once before work starts, so that a bad one is named at the beginning and not hours later.
+
+Gives the pictures that can be read, the list of those that cannot, and a fingerprint of the contents. The result for
+unchanged files is remembered, so the next run on the same data starts at once.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from thumbnet.data.folders import Pictures
+from thumbnet.data.pictures import read_picture
+from thumbnet.errors import DataError, PictureError
+from thumbnet.storage import write_atomically
+
+Progress = Callable[[Iterable[int], int, str], Iterable[int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What reading every picture of a split found.
+
+    Attributes:
+        readable: The pictures that can be used.
+        unreadable: Name and reason of each picture that cannot.
+        fingerprint: SHA-256 over names, labels and contents; changes when any picture does.
+    """
+
+    readable: Pictures
+    unreadable: tuple[tuple[str, str], ...]
+    fingerprint: str
+
+
+def inspect(pictures: Pictures, allow_unreadable: float, memory: Path, progress: Progress, workers: int) -> Inspection:
+    """Reads every picture.
+
+    Args:
+        pictures: What to read.
+        allow_unreadable: Largest share of unreadable pictures to go on with.
+        memory: Folder that remembers results for unchanged files.
+        progress: Wraps the loop: (iterable, total, description) to an iterable of the same items.
+        workers: Threads.
+
+    Raises:
+        DataError: If the share of unreadable pictures is larger, or a class has no readable picture left.
+    """
+    remembered = memory / f"{_listing_key(pictures)}.json"
+    findings = _recall(remembered)
+    if findings is None or len(findings) != len(pictures):
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            results = pool.map(_read_one, pictures.paths)
+            findings = [next(results) for _ in progress(range(len(pictures)), len(pictures), "reading pictures")]
+        write_atomically(remembered, json.dumps(findings).encode())
+    return _conclude(pictures, findings, allow_unreadable)
+
+
+def _conclude(pictures: Pictures, findings: list[tuple[str, str]], allow_unreadable: float) -> Inspection:
+    bad = [i for i, (_, reason) in enumerate(findings) if reason]
+    good = [i for i, (_, reason) in enumerate(findings) if not reason]
+    unreadable = tuple((pictures.names[i], findings[i][1]) for i in bad)
+    if len(bad) > allow_unreadable * len(pictures):
+        name, reason = unreadable[0]
+        share = f"{len(bad)} of {len(pictures)} pictures ({len(bad) / len(pictures):.1%}) cannot be read"
+        advice = f"repair or remove them, or give --allow-unreadable {min(1.0, len(bad) / len(pictures) + 0.001):.3f}"
+        raise DataError(f"data: {share}, such as {name}: {reason}; {advice}")
+    left = {pictures.labels[i] for i in good}
+    gone = [name for label, name in enumerate(pictures.classes) if label not in left]
+    if gone:
+        raise DataError(f"data: no readable picture of class '{gone[0]}' is left; add some or remove the class")
+    digest = hashlib.sha256()
+    for i in good:
+        digest.update(f"{pictures.names[i]}\0{pictures.labels[i]}\0{findings[i][0]}\n".encode())
+    return Inspection(readable=pictures.select(good), unreadable=unreadable, fingerprint=digest.hexdigest())
+
+
+def _read_one(path: Path) -> tuple[str, str]:
+    try:
+        content = path.read_bytes()
+        read_picture(content)
+    except PictureError as error:
+        return "", str(error)
+    except OSError as error:
+        return "", error.strerror or str(error)
+    return hashlib.sha256(content).hexdigest(), ""
+
+
+def _listing_key(pictures: Pictures) -> str:
+    digest = hashlib.sha256()
+    for path in pictures.paths:
+        try:
+            found = os.stat(path)
+            digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+        except OSError:
+            digest.update(f"{path}\0missing\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _recall(remembered: Path) -> list[tuple[str, str]] | None:
+    try:
+        return [(content, reason) for content, reason in json.loads(remembered.read_text())]
+    except (OSError, ValueError):
+        return None

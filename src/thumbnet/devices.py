@@ -1,0 +1,92 @@
+"""What this machine offers: its accelerator, its cores, its cache folder."""
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
+
+from thumbnet.config import CacheSettings, OptimizerSettings
+from thumbnet.errors import ConfigError
+
+MOST_READERS = 8
+# From glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` takes an accelerator if there is one.
+
+    Raises:
+        ConfigError: If the name is unknown or the device is not there.
+    """
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device '{name}' is not available here; give --device auto or cpu") from error
+    return device
+
+
+def make_accelerator(device: torch.device, settings: OptimizerSettings, tracker: str, folder: Path) -> Accelerator:
+    """Accelerate for one training run on this device.
+
+    Raises:
+        ConfigError: If the tracker is unknown or not installed.
+    """
+    os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
+    # Accelerate keeps its state for the process; a second run may want another device or precision.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    try:
+        accelerator = Accelerator(
+            cpu=device.type == "cpu",
+            mixed_precision=mixed_precision_for(settings, device),
+            gradient_accumulation_steps=settings.accumulation_steps,
+            log_with=None if tracker == "none" else tracker,
+            project_dir=folder,
+        )
+        accelerator.init_trackers("thumbnet")
+    except (ValueError, ImportError) as error:
+        raise ConfigError(f"tracker '{tracker}' is not available ({error}); pip install it, or give --tracker none") from error
+    return accelerator
+
+
+def mixed_precision_for(settings: OptimizerSettings, device: torch.device) -> str:
+    """`bf16` where the device computes it natively, else `no`."""
+    if settings.mixed_precision != "auto":
+        return settings.mixed_precision
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+
+
+def readers(workers: int | None) -> int:
+    """Processes that read pictures, beside the one that trains."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_READERS, max(1, cores - 1)) if workers is None else workers
+
+
+def cache_folder(settings: CacheSettings) -> Path:
+    """Where results that can be made again are kept: the setting, else `$XDG_CACHE_HOME/thumbnet`."""
+    if settings.folder:
+        return Path(settings.folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thumbnet"
+
+
+def keep_freed_memory() -> None:
+    """Tells the C library to keep freed memory for the next training step instead of giving it back.
+
+    Training on a processor frees and takes the same hundreds of megabytes every step; having the system map and clear
+    them anew costs up to half of a step (benchmarks/results/allocator.json). Does nothing where there is no glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

@@ -1,0 +1,268 @@
+"""Accuracy of a run: teacher, student and the untrained bicubic thumbnail on the same pictures.
+
+Reads a run and a data set, writes evaluation.json, predictions.csv and the sample thumbnails that the report shows.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from thumbnet.bundle import ThumbNet
+from thumbnet.config import TrainSettings
+from thumbnet.data.batches import Batch, LoaderSettings, evaluation_loader, to_image
+from thumbnet.data.folders import Pictures
+from thumbnet.data.inspection import inspect
+from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise
+from thumbnet.data.sources import open_data
+from thumbnet.devices import cache_folder, choose_device, readers
+from thumbnet.errors import CheckpointError, DataError, NetworkError
+from thumbnet.networks.assembly import build_teacher
+from thumbnet.networks.downscaler import FixedDownscaler, to_8bit
+from thumbnet.networks.pair import Pair
+from thumbnet.networks.student import make_student
+from thumbnet.networks.teacher import check_classes
+from thumbnet.profiling import count_macs, count_parameters
+from thumbnet.progress import Announcer
+from thumbnet.run_folder import RunFolder
+from thumbnet.run_record import settings_of
+from thumbnet.storage import write_atomically
+
+SAMPLES = 8
+
+
+def evaluate(
+    run: RunFolder | Path | str,
+    data: str | None = None,
+    *,
+    holdout: float | None = None,
+    allow_code: bool = False,
+    batch_size: int = 32,
+    workers: int | None = None,
+    device: str = "auto",
+    announcer: Announcer | None = None,
+) -> dict[str, Any]:
+    """Evaluates a run's bundle beside its teacher and beside untrained bicubic thumbnails.
+
+    Args:
+        run: A run folder.
+        data: A folder of pictures or `elpv`; by default what the run was trained with, its held-out part.
+        holdout: Share held out of one folder of classes; by default the run's own when `data` is the run's, else every
+            picture is evaluated.
+        allow_code: Import the `package.module:factory` that the bundle names.
+        batch_size: Pictures at a time.
+        workers: Processes that read pictures.
+        device: Where to compute.
+        announcer: Shows progress; by default on standard error.
+
+    Returns:
+        What is written to evaluation.json: accuracies as shares of 1, `macs` for one picture, bytes as means.
+
+    Raises:
+        ThumbNetError: If the run or the data cannot be used together.
+    """
+    run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    announcer = announcer or Announcer()
+    settings = settings_of(run)
+    target = choose_device(device)
+    bundle = ThumbNet.load(run.path, allow_code=allow_code, device=target)
+    chosen = data or settings.data
+    splits = open_data(chosen, holdout if chosen != settings.data else holdout or settings.holdout)
+    pictures = _readable(splits.evaluation, settings, workers, announcer)
+    if pictures.classes != bundle.labels:
+        differing = sorted(set(pictures.classes) ^ set(bundle.labels))
+        example = f" ('{differing[0]}' is in one only)" if differing else " (their order differs)"
+        raise DataError(f"data: the classes of {chosen} are not the bundle's{example}; evaluate on data with the same classes")
+    networks = _networks(bundle, settings, announcer)
+    loader_settings = LoaderSettings(workers=readers(workers))
+    preprocessing = bundle.description.preprocessing
+    loader = evaluation_loader(pictures, preprocessing, batch_size, loader_settings)
+    progress = announcer.track(loader, len(loader), "evaluating")
+    answers = _ask(bundle, networks, progress, len(pictures), target, run.samples)
+
+    result = _summarise(bundle, networks, answers)
+    result["data"] = {"name": chosen, "pictures": len(pictures), "description": splits.description}
+    result["bytes"] = {
+        "image": round(float(np.mean([path.stat().st_size for path in pictures.paths]))),
+        "thumbnail": round(answers.thumbnail_bytes),
+    }
+    run.write_evaluation(result)
+    run.write_predictions(_prediction_rows(pictures, answers))
+    return result
+
+
+def evaluate_teacher(
+    run: RunFolder,
+    pair: Pair,
+    pictures: Pictures,
+    description: str,
+    preprocessing: Preprocessing,
+    settings: TrainSettings,
+    announcer: Announcer,
+) -> dict[str, Any]:
+    """Evaluates a fine-tuned teacher and writes its evaluation.json."""
+    device = choose_device(settings.device)
+    loader = evaluation_loader(pictures, preprocessing, settings.batch_size, LoaderSettings(workers=readers(settings.workers)))
+    logits, labels = _logits_of(pair.to(device), announcer.track(loader, len(loader), "evaluating"), device)
+    network = pair.student.network
+    result = {
+        "teacher": {
+            **_accuracies(logits, labels, pictures.classes),
+            "macs": count_macs(network, preprocessing.image_side),
+            "parameters": count_parameters(network),
+        },
+        "data": {"name": settings.data, "pictures": len(pictures), "description": description},
+    }
+    run.write_evaluation(result)
+    return result
+
+
+def top1_of(pair: Pair, loader: Iterable[Batch], device: torch.device) -> float:
+    """Share of pictures whose most probable class is right."""
+    logits, labels = _logits_of(pair, loader, device)
+    return float((logits.argmax(dim=1) == labels).float().mean())
+
+
+@torch.no_grad()
+def _logits_of(pair: Pair, loader: Iterable[Batch], device: torch.device) -> tuple[Tensor, Tensor]:
+    training = pair.training
+    pair.eval()
+    logits, labels = [], []
+    for batch in loader:
+        logits.append(pair(to_image(batch, device)).logits.float().cpu())
+        labels.append(batch.label)
+    pair.train(training)
+    return torch.cat(logits), torch.cat(labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Networks:
+    teacher: nn.Module | None
+    untrained: nn.Module | None
+    bicubic: nn.Module
+
+
+def _networks(bundle: ThumbNet, settings: TrainSettings, announcer: Announcer) -> _Networks:
+    """The teacher and its untrained copy at thumbnail size; None where the teacher is not at hand."""
+    device = next(bundle.student.parameters()).device
+    bicubic = FixedDownscaler(bundle.description.ratio, "bicubic").to(device)
+    try:
+        teacher = build_teacher(settings, bundle.labels)[0].network.eval()
+        check_classes(teacher, bundle.image_side, bundle.labels)
+    except (NetworkError, CheckpointError) as error:
+        announcer.warn(f"the teacher is not at hand, so only the student is evaluated ({error})")
+        return _Networks(teacher=None, untrained=None, bicubic=bicubic)
+    untrained = make_student(teacher, settings.student, bundle.image_side, bundle.thumbnail_side).eval()
+    return _Networks(teacher=teacher.to(device), untrained=untrained.to(device), bicubic=bicubic)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answers:
+    labels: Tensor
+    logits: dict[str, Tensor]
+    thumbnail_bytes: float
+
+
+@torch.no_grad()
+def _ask(
+    bundle: ThumbNet, networks: _Networks, batches: Iterable[Batch], pictures: int, device: torch.device, samples: Path
+) -> _Answers:
+    """Asks everyone about every picture, and saves a few, spread over the data set, for the report."""
+    preprocessing = bundle.description.preprocessing
+    wanted = {int(position): number for number, position in enumerate(np.linspace(0, pictures - 1, min(SAMPLES, pictures)))}
+    labels: list[Tensor] = []
+    logits: dict[str, list[Tensor]] = {"student": [], "teacher": [], "untrained_bicubic": []}
+    sizes: list[int] = []
+    for batch in batches:
+        image = to_image(batch, device)
+        thumbnail, bicubic = bundle.thumbnails(image), to_8bit(networks.bicubic(image))
+        logits["student"].append(bundle.logits(thumbnail).float().cpu())
+        if networks.teacher is not None and networks.untrained is not None:
+            shown = normalise(image, preprocessing.mean, preprocessing.std)
+            small = normalise(bicubic, preprocessing.mean, preprocessing.std)
+            logits["teacher"].append(networks.teacher(shown).float().cpu())
+            logits["untrained_bicubic"].append(networks.untrained(small).float().cpu())
+        for offset in range(len(image)):
+            if (number := wanted.get(len(sizes) + offset)) is not None:
+                kinds = {"image": image, "bicubic": bicubic, "thumbnail": thumbnail}
+                _save_sample(samples, number, {kind: values[offset] for kind, values in kinds.items()})
+        sizes += [len(_png(image_to_picture(small))) for small in thumbnail]
+        labels.append(batch.label)
+    joined = {name: torch.cat(parts) for name, parts in logits.items() if parts}
+    return _Answers(labels=torch.cat(labels), logits=joined, thumbnail_bytes=float(np.mean(sizes)))
+
+
+def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers) -> dict[str, Any]:
+    student, labels = answers.logits["student"], answers.labels
+    result: dict[str, Any] = {
+        "student": {
+            **_accuracies(student, labels, bundle.labels),
+            "macs": count_macs(bundle.student, bundle.thumbnail_side),
+            "parameters": count_parameters(bundle.student),
+        },
+        "downscaler": {
+            "macs": count_macs(bundle.downscaler, bundle.image_side),
+            "parameters": count_parameters(bundle.downscaler),
+        },
+        "ratio": bundle.description.ratio,
+        "image_side": bundle.image_side,
+        "thumbnail_side": bundle.thumbnail_side,
+    }
+    if networks.teacher is not None:
+        teacher = answers.logits["teacher"]
+        result["teacher"] = {
+            **_accuracies(teacher, labels, bundle.labels),
+            "macs": count_macs(networks.teacher, bundle.image_side),
+            "parameters": count_parameters(networks.teacher),
+        }
+        result["untrained_bicubic"] = _accuracies(answers.logits["untrained_bicubic"], labels, bundle.labels)
+        right = result["teacher"]["top1"]
+        result["retention"] = result["student"]["top1"] / right if right else None
+        result["agreement"] = float((student.argmax(1) == teacher.argmax(1)).float().mean())
+    return result
+
+
+def _accuracies(logits: Tensor, labels: Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
+    count = len(classes)
+    per_class = multiclass_accuracy(logits, labels, num_classes=count, average="none")
+    return {
+        "top1": float(multiclass_accuracy(logits, labels, num_classes=count, average="micro")),
+        "top5": float(multiclass_accuracy(logits, labels, num_classes=count, average="micro", top_k=min(5, count))),
+        "per_class": {name: float(value) for name, value in zip(classes, per_class, strict=True)},
+    }
+
+
+def _prediction_rows(pictures: Pictures, answers: _Answers) -> list[dict[str, str]]:
+    chosen = {name: logits.argmax(dim=1).tolist() for name, logits in answers.logits.items()}
+    return [
+        {"picture": name, "label": pictures.classes[label], **{who: pictures.classes[said[i]] for who, said in chosen.items()}}
+        for i, (name, label) in enumerate(zip(pictures.names, pictures.labels, strict=True))
+    ]
+
+
+def _readable(pictures: Pictures, settings: TrainSettings, workers: int | None, announcer: Announcer) -> Pictures:
+    memory = cache_folder(settings.cache) / "inspections"
+    found = inspect(pictures, settings.allow_unreadable, memory, announcer.track, max(1, readers(workers)))
+    for name, reason in found.unreadable:
+        announcer.warn(f"left out {name}: {reason}")
+    return found.readable
+
+
+def _save_sample(folder: Path, number: int, kinds: dict[str, Tensor]) -> None:
+    for kind, values in kinds.items():
+        write_atomically(folder / f"{number:02d}-{kind}.png", _png(image_to_picture(values)))
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = BytesIO()
+    picture.save(buffer, format="png")
+    return buffer.getvalue()
+
+

@@ -1,0 +1,153 @@
+"""The paper's four losses and their variants: pure functions of tensors, each a mean over the batch.
+
+Knows nothing of networks, weights or which losses are in use; `objective` chooses. Equation numbers refer to Zhao &
+Ghanem, "ThumbNet: One Thumbnail Image Contains All You Need for Recognition", arXiv 1904.05034.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+VARIANCE_FLOOR = 1e-6
+
+
+def moment_matching(
+    thumbnail: Float[Tensor, "batch channels small_height small_width"],
+    image: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, ""]:
+    """L_MM: first and second moments of each channel of the thumbnail equal the image's.
+
+    Mean over batch and channels of (mean(thumbnail) - mean(image))² + (var(thumbnail) - var(image))², with the biased
+    variance over pixels. Gradients flow into both arguments.
+
+    Args:
+        thumbnail: Values in [0, 1].
+        image: Values in [0, 1].
+
+    Returns:
+        Scalar, 0 when the moments agree.
+    """
+    small_variance, small_mean = torch.var_mean(thumbnail.float(), dim=(2, 3), correction=0)
+    variance, mean = torch.var_mean(image.float(), dim=(2, 3), correction=0)
+    return ((small_mean - mean).square() + (small_variance - variance).square()).mean()
+
+
+def moment_matching_std(
+    thumbnail: Float[Tensor, "batch channels small_height small_width"],
+    image: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, ""]:
+    """Variant of L_MM with the standard deviation in place of the variance, so both terms have the unit of a pixel.
+
+    Args:
+        thumbnail: Values in [0, 1].
+        image: Values in [0, 1].
+
+    Returns:
+        Scalar, 0 when the moments agree.
+    """
+    small_variance, small_mean = torch.var_mean(thumbnail.float(), dim=(2, 3), correction=0)
+    variance, mean = torch.var_mean(image.float(), dim=(2, 3), correction=0)
+    small_std, std = ((value + VARIANCE_FLOOR).sqrt() for value in (small_variance, variance))
+    return ((small_mean - mean).square() + (small_std - std).square()).mean()
+
+
+def local_moment_matching(
+    thumbnail: Float[Tensor, "batch channels small_height small_width"],
+    image: Float[Tensor, "batch channels height width"],
+    window: int = 8,
+) -> Float[Tensor, ""]:
+    """Variant of L_MM over the cells of a grid, so that moments agree in every place and not on the whole only.
+
+    Args:
+        thumbnail: Values in [0, 1].
+        image: Values in [0, 1], its sides whole multiples of the thumbnail's.
+        window: Side of a cell in thumbnail pixels; a last partial cell is left out.
+
+    Returns:
+        Scalar, 0 when the moments agree in every cell.
+
+    Raises:
+        ValueError: If the window is larger than the thumbnail.
+    """
+    if window > min(thumbnail.shape[-2:]):
+        raise ValueError(f"window is {window} px, larger than the thumbnail's {min(thumbnail.shape[-2:])} px")
+    ratio = image.shape[-1] // thumbnail.shape[-1]
+    moments = []
+    for pixels, side in ((thumbnail.float(), window), (image.float(), window * ratio)):
+        mean = functional.avg_pool2d(pixels, side)
+        moments.append((mean, functional.avg_pool2d(pixels.square(), side) - mean.square()))
+    (small_mean, small_variance), (mean, variance) = moments
+    return ((small_mean - mean).square() + (small_variance - variance).square()).mean()
+
+
+def classification(
+    student_logits: Float[Tensor, "batch classes"],
+    label: Int[Tensor, "batch"],
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, ""]:
+    """L_CL: cross-entropy with the label.
+
+    Args:
+        student_logits: Not normalised.
+        label: Class indices.
+        label_smoothing: Share of the label spread over all classes; not in the paper.
+
+    Returns:
+        Scalar, in nats.
+    """
+    return functional.cross_entropy(student_logits.float(), label, label_smoothing=label_smoothing)
+
+
+def knowledge_distillation(
+    student_logits: Float[Tensor, "batch classes"],
+    teacher_logits: Float[Tensor, "batch classes"],
+    temperature: float,
+) -> Float[Tensor, ""]:
+    """L_KD: temperature² · cross-entropy(softmax(teacher / temperature), softmax(student / temperature)).
+
+    At student = teacher this is temperature² times the teacher's entropy, not 0. The square keeps the gradient's size
+    the same at every temperature (Hinton et al. 2015). Gradients flow into both arguments.
+
+    Args:
+        student_logits: Not normalised.
+        teacher_logits: Not normalised.
+        temperature: More than 0; larger is softer.
+
+    Returns:
+        Scalar, in nats times temperature².
+    """
+    wanted = functional.softmax(teacher_logits.float() / temperature, dim=1)
+    given = functional.log_softmax(student_logits.float() / temperature, dim=1)
+    return -(wanted * given).sum(dim=1).mean() * temperature**2
+
+
+def feature_mapping(
+    decoded: Mapping[str, Float[Tensor, "batch channels height width"]],
+    teacher_features: Mapping[str, Float[Tensor, "batch channels height width"]],
+) -> Float[Tensor, ""]:
+    """L_FM: mean squared error of the decoded student features, in units of the teacher features' variance.
+
+    The division is ours: with it one weight suits every layer, and predicting the batch's mean feature costs 1. Averaged
+    over layers. Gradients flow into `decoded` and, through the error only, into `teacher_features`.
+
+    Args:
+        decoded: Student features at the teacher's size, by layer.
+        teacher_features: The teacher's, by layer; may hold more layers.
+
+    Returns:
+        Scalar, 0 when all agree.
+
+    Raises:
+        ValueError: If there is no layer to compare.
+    """
+    if not decoded:
+        raise ValueError("feature mapping has no layer to compare; name one in feature_mapping.layers")
+    errors = []
+    for layer, features in decoded.items():
+        wanted = teacher_features[layer].float()
+        variance = wanted.detach().var(correction=0).clamp(min=VARIANCE_FLOOR)
+        errors.append(functional.mse_loss(features.float(), wanted) / variance)
+    return torch.stack(errors).mean()

@@ -1,0 +1,138 @@
+"""From settings to the networks of a run: T frozen, E and S ready to train, the feature mapping between them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from thumbnet.config import TrainSettings
+from thumbnet.data.preprocessing import Preprocessing
+from thumbnet.errors import ConfigError, NetworkError
+from thumbnet.networks.architectures import Classifier, Start, build_classifier, load_weights
+from thumbnet.networks.downscaler import build_downscaler
+from thumbnet.networks.feature_mapping import FeatureMapping, build_feature_mapping
+from thumbnet.networks.pair import Pair
+from thumbnet.networks.student import make_student, padding_warning
+from thumbnet.networks.taps import TappedNetwork, default_layers, trace_layers
+from thumbnet.networks.teacher import Teacher, check_classes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assembly:
+    """The networks of one run.
+
+    Attributes:
+        teacher: T, frozen.
+        pair: E, S and the feature mapping.
+        preprocessing: How T, and so E, wants its pictures.
+        feature_shapes: Channels, height and width of T's tapped features, by layer.
+        warnings: What the user should know before training.
+    """
+
+    teacher: Teacher
+    pair: Pair
+    preprocessing: Preprocessing
+    feature_shapes: dict[str, tuple[int, ...]]
+    warnings: tuple[str, ...]
+
+
+def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bool) -> Assembly:
+    """Builds T, E, S and the feature mapping.
+
+    Args:
+        settings: The run's.
+        classes: The data's.
+        tap_features: Whether any loss looks at features.
+
+    Raises:
+        ConfigError: If the ratio does not divide the image side.
+        NetworkError: If the teacher does not fit the data, or the student does not run at the thumbnail side.
+        CheckpointError: If the weights do not fit the teacher.
+    """
+    classifier, warnings = build_teacher(settings, classes)
+    preprocessing = fit_preprocessing(classifier, settings)
+    side = preprocessing.image_side
+    if side % settings.ratio or side < settings.ratio:
+        nearest = max(1, round(side / settings.ratio)) * settings.ratio
+        raise ConfigError(f"ratio {settings.ratio} does not divide the image side {side} px; give --image-side {nearest}")
+    check_classes(classifier.network, side, classes)
+    thumbnail_side = side // settings.ratio
+    student = make_student(classifier.network, settings.student, side, thumbnail_side)
+
+    layers: tuple[str, ...] = ()
+    mapping = FeatureMapping({})
+    shapes: dict[str, tuple[int, ...]] = {}
+    if tap_features:
+        teacher_traces, student_traces = trace_layers(classifier.network, side), trace_layers(student, thumbnail_side)
+        layers = settings.feature_mapping.layers or default_layers(teacher_traces)
+        tapped_teacher = TappedNetwork(classifier.network, layers)
+        mapping = build_feature_mapping(teacher_traces, student_traces, layers, settings.feature_mapping.channels)
+        shapes = {trace.name: trace.shape for trace in teacher_traces if trace.name in layers}
+        expected_ratio = settings.ratio / (2 if settings.student.keep_stem_resolution else 1)
+        padding = padding_warning(teacher_traces, student_traces, layers, expected_ratio)
+        warnings += (padding,) if padding else ()
+    else:
+        tapped_teacher = TappedNetwork(classifier.network)
+    downscaler = build_downscaler(settings.downscaler, settings.ratio)
+    pair = Pair(downscaler, TappedNetwork(student, layers), mapping, preprocessing.mean, preprocessing.std)
+    return Assembly(
+        teacher=Teacher(tapped_teacher),
+        pair=pair,
+        preprocessing=preprocessing,
+        feature_shapes=shapes,
+        warnings=warnings,
+    )
+
+
+def assemble_teacher_training(settings: TrainSettings, classes: tuple[str, ...]) -> Assembly:
+    """The same for fine-tuning a teacher: the student is the full-size classifier, the thumbnail is the image itself."""
+    classifier = build_classifier(settings.teacher, _start(settings.teacher_weights), len(classes))
+    if _is_file(settings.teacher_weights):
+        load_weights(classifier.network, Path(settings.teacher_weights))
+    preprocessing = fit_preprocessing(classifier, settings)
+    check_classes(classifier.network, preprocessing.image_side, classes)
+    pair = Pair(nn.Identity(), TappedNetwork(classifier.network), FeatureMapping({}), preprocessing.mean, preprocessing.std)
+    nobody = Teacher(TappedNetwork(nn.Identity()))
+    return Assembly(teacher=nobody, pair=pair, preprocessing=preprocessing, feature_shapes={}, warnings=())
+
+
+def build_teacher(settings: TrainSettings, classes: tuple[str, ...]) -> tuple[Classifier, tuple[str, ...]]:
+    """The teacher with its weights, and what to warn about.
+
+    Raises:
+        NetworkError: If it cannot be built.
+        CheckpointError: If its weights do not fit.
+    """
+    weights = settings.teacher_weights
+    start = _start(weights)
+    # A makers' pretrained teacher keeps its own classes, so that a wrong number is found and not papered over.
+    own_head = weights == "pretrained"
+    classifier = build_classifier(settings.teacher, start, None if own_head else len(classes))
+    if _is_file(weights):
+        load_weights(classifier.network, Path(weights))
+    random = ("the teacher's weights are random: it teaches nothing; use it for tests only",) if weights == "random" else ()
+    return classifier, random
+
+
+def fit_preprocessing(classifier: Classifier, settings: TrainSettings) -> Preprocessing:
+    """The teacher's own preprocessing with the user's changes.
+
+    Raises:
+        NetworkError: If the teacher does not say its side and the user does not either.
+    """
+    if settings.image_side is None and not classifier.preprocessing_known:
+        raise NetworkError(f"teacher {settings.teacher} does not say the side of its input; give --image-side, e.g. 224")
+    preprocessing = classifier.preprocessing
+    if settings.image_side is not None:
+        preprocessing = replace(preprocessing, image_side=settings.image_side)
+    if settings.views.crop_share is not None:
+        preprocessing = replace(preprocessing, crop_share=settings.views.crop_share)
+    return preprocessing
+
+
+def _start(weights: str) -> Start:
+    return "pretrained" if weights == "pretrained" else "random"
+
+
+def _is_file(weights: str) -> bool:
+    return weights not in ("pretrained", "random")

@@ -1,0 +1,64 @@
+"""E and S together: what is trained, and what ships."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from thumbnet.data.preprocessing import normalise
+from thumbnet.networks.downscaler import to_8bit
+from thumbnet.networks.feature_mapping import FeatureMapping
+from thumbnet.networks.taps import Features, TappedNetwork
+
+
+class PairOutput(NamedTuple):
+    """What one pass of E and S gives.
+
+    Attributes:
+        thumbnail: On the 8-bit grid in [0, 1].
+        logits: The student's.
+        features: The student's tapped features, by layer.
+        decoded: The same at the teacher's size.
+    """
+
+    thumbnail: Tensor
+    logits: Tensor
+    features: Features
+    decoded: Features
+
+
+class Pair(nn.Module):
+    """Image to 8-bit thumbnail to logits.
+
+    Args:
+        downscaler: E.
+        student: S with its taps.
+        feature_mapping: Decoders of the tapped features; training only.
+        mean: Of S's normalisation.
+        std: Of S's normalisation.
+    """
+
+    def __init__(
+        self,
+        downscaler: nn.Module,
+        student: TappedNetwork,
+        feature_mapping: FeatureMapping,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        super().__init__()
+        self.downscaler = downscaler
+        self.student = student
+        self.feature_mapping = feature_mapping
+        self.mean = tuple(mean)
+        self.std = tuple(std)
+
+    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> PairOutput:
+        """Image values in [0, 1] to everything that a loss may look at."""
+        # The 8-bit grid is finer than bfloat16: the thumbnail is made in full precision.
+        with torch.autocast(image.device.type, enabled=False):
+            thumbnail = to_8bit(self.downscaler(image.float()))
+        logits, features = self.student(normalise(thumbnail, self.mean, self.std))
+        return PairOutput(thumbnail, logits, features, self.feature_mapping(features))

@@ -1,0 +1,130 @@
+"""Reading the features inside a network, by layer name, without changing the network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from thumbnet.errors import NetworkError
+
+Features = dict[str, Tensor]
+
+
+class TappedNetwork(nn.Module):
+    """A classifier that also gives the features of the layers that were asked for.
+
+    Args:
+        network: Maps normalised images to logits. It is not copied.
+        layers: Names as in `network.named_modules()`.
+
+    Raises:
+        NetworkError: If a layer does not exist.
+    """
+
+    def __init__(self, network: nn.Module, layers: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.network = network
+        self.layers = tuple(layers)
+        known = dict(network.named_modules())
+        for layer in self.layers:
+            if layer not in known:
+                near = [name for name in known if name.count(".") == layer.count(".") and name][-4:]
+                raise NetworkError(f"feature_mapping.layers: no layer '{layer}'; there are {', '.join(near)} and others")
+
+    def forward(self, normalised: Float[Tensor, "batch 3 height width"]) -> tuple[Float[Tensor, "batch classes"], Features]:
+        """Logits, and the output of each tapped layer by name."""
+        features: Features = {}
+        # Hooks live for one call: a copy of this module (such as the moving average) would share permanent ones.
+        handles = [
+            self.network.get_submodule(layer).register_forward_hook(
+                lambda module, inputs, output, layer=layer: features.__setitem__(layer, output)  # type: ignore[misc]
+            )
+            for layer in self.layers
+        ]
+        try:
+            logits = self.network(normalised)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return logits, features
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerTrace:
+    """One layer's output in a probe.
+
+    Attributes:
+        name: The layer's name.
+        shape: Its output's shape without the batch.
+        stage: Whether the layer has layers inside: a block or stage, not a single operation.
+        strided: Whether it makes its input spatially smaller, and is a single operation.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    stage: bool
+    strided: bool
+
+
+def trace_layers(network: nn.Module, side: int) -> list[LayerTrace]:
+    """Runs one grey image through and lists every layer with a tensor output, in order of completion.
+
+    Args:
+        network: Any classifier; its mode and its buffers are left as they were.
+        side: Side of the image, px.
+
+    Raises:
+        NetworkError: If the network cannot run at this side; the message names the layer that broke.
+    """
+    traces: list[LayerTrace] = []
+    entered: list[str] = []
+
+    def leave(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        entered.remove(name)
+        if isinstance(output, Tensor):
+            single = not any(module.children()) or isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm)
+            before = inputs[0] if inputs and isinstance(inputs[0], Tensor) else None
+            smaller = before is not None and before.dim() == output.dim() == 4 and output.shape[-1] < before.shape[-1]
+            traces.append(LayerTrace(name=name, shape=tuple(output.shape[1:]), stage=not single, strided=single and smaller))
+
+    handles = []
+    for name, module in network.named_modules():
+        handles.append(module.register_forward_pre_hook(lambda module, inputs, name=name: entered.append(name)))  # type: ignore[misc]
+        handles.append(
+            module.register_forward_hook(lambda module, inputs, output, name=name: leave(name, module, inputs, output))  # type: ignore[misc]
+        )
+    modes = {module: module.training for module in network.modules()}
+    parameter = next(network.parameters(), None)
+    device = parameter.device if parameter is not None else torch.device("cpu")
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(torch.zeros(1, 3, side, side, device=device))
+    except (RuntimeError, ValueError, IndexError, AssertionError, ZeroDivisionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        layer = next((name for name in reversed(entered) if name), "its first layer")
+        raise NetworkError(f"breaks at {side}×{side} px in layer '{layer}' ({reason})") from error
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    return traces
+
+
+def default_layers(traces: Sequence[LayerTrace]) -> tuple[str, ...]:
+    """The end of the last stage: of the last features that still have a height and width, the outermost layer.
+
+    Args:
+        traces: From `trace_layers`, of the teacher at its own side.
+
+    Raises:
+        NetworkError: If no layer gives spatial features.
+    """
+    spatial = [trace for trace in traces if trace.name and len(trace.shape) == 3 and min(trace.shape[1:]) > 1]
+    if not spatial:
+        raise NetworkError("feature_mapping: the teacher has no spatial features; set --loss.fm 0")
+    last = max((index for index, trace in enumerate(spatial) if trace.stage), default=len(spatial) - 1)
+    return (spatial[last].name,)

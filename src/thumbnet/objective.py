@@ -1,0 +1,138 @@
+"""The only place where losses are chosen, weighted and summed.
+
+A loss enters training as a `Term`: a weight and a function from `StepTensors` to a scalar. The paper's four come in by
+the same door as a user's own:
+
+    def edges(step: StepTensors) -> Tensor:
+        "The thumbnail keeps the image's contrast between neighbours."
+        ...
+
+    thumbnet.fit(teacher=..., data=..., output=..., terms={"edges": Term(0.1, edges)})
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from thumbnet import losses
+from thumbnet.config import LossSettings
+from thumbnet.errors import ConfigError, TrainingError
+from thumbnet.networks.taps import Features
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTensors:
+    """Everything of one training step that a loss may look at.
+
+    Attributes:
+        image: The view that T and E saw, `[batch, 3, H, W]` in [0, 1].
+        thumbnail: `[batch, 3, H/ratio, W/ratio]` in [0, 1], on the 8-bit grid.
+        label: Class indices `[batch]`.
+        student_logits: `[batch, classes]`.
+        teacher_logits: `[batch, classes]`; None when no term asks for the teacher.
+        student_features: Features of S by layer, at S's size.
+        decoded_features: The same, decoded to T's size.
+        teacher_features: Features of T by layer.
+    """
+
+    image: Tensor
+    thumbnail: Tensor
+    label: Tensor
+    student_logits: Tensor
+    teacher_logits: Tensor | None
+    student_features: Features
+    decoded_features: Features
+    teacher_features: Features
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss: its weight, its function, and whether the function looks at the teacher.
+
+    Attributes:
+        weight: Factor in the sum; 0 leaves the term out and its function is never called.
+        function: From `StepTensors` to a scalar.
+        needs_teacher: Whether the teacher must have been asked; a term that says False lets training skip it.
+    """
+
+    weight: float
+    function: Callable[[StepTensors], Tensor]
+    needs_teacher: bool = True
+
+
+def paper_terms(settings: LossSettings) -> dict[str, Term]:
+    """The paper's four losses with the given weights."""
+    return {
+        "mm": Term(settings.mm, lambda step: losses.moment_matching(step.thumbnail, step.image), needs_teacher=False),
+        "cl": Term(
+            settings.cl,
+            lambda step: losses.classification(step.student_logits, step.label, settings.label_smoothing),
+            needs_teacher=False,
+        ),
+        "kd": Term(
+            settings.kd,
+            lambda step: losses.knowledge_distillation(step.student_logits, _asked(step.teacher_logits), settings.temperature),
+        ),
+        "fm": Term(settings.fm, lambda step: losses.feature_mapping(step.decoded_features, step.teacher_features)),
+    }
+
+
+class Objective:
+    """The weighted sum of the terms in use.
+
+    Args:
+        terms: By name; those of weight 0 are left out.
+
+    Raises:
+        ConfigError: If no term is left, or a weight is negative.
+    """
+
+    def __init__(self, terms: Mapping[str, Term]) -> None:
+        for name, term in terms.items():
+            if term.weight < 0:
+                raise ConfigError(f"loss '{name}' has weight {term.weight}, but must have 0 or more")
+        self.terms = {name: term for name, term in terms.items() if term.weight > 0}
+        if not self.terms:
+            raise ConfigError("every loss has weight 0; give at least one of --loss.cl, --loss.kd, --loss.fm a weight")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the terms in use, in order."""
+        return tuple(self.terms)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether any term in use looks at the teacher."""
+        return any(term.needs_teacher for term in self.terms.values())
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether features must be tapped: for feature mapping, and for any term that is not one of the paper's."""
+        return any(name not in ("mm", "cl", "kd") for name in self.terms)
+
+    def __call__(self, step: StepTensors) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum to minimise, and each term before its weight, by name."""
+        values = {name: term.function(step) for name, term in self.terms.items()}
+        total = torch.stack([self.terms[name].weight * value for name, value in values.items()]).sum()
+        return total, {name: value.detach() for name, value in values.items()}
+
+
+def check_finite(values: Mapping[str, Tensor], step: int) -> None:
+    """Stops training at the first loss that is not a number.
+
+    Raises:
+        TrainingError: Naming the term and the step.
+    """
+    if bool(torch.isfinite(torch.stack(list(values.values()))).all()):
+        return
+    name, value = next((name, value) for name, value in values.items() if not bool(torch.isfinite(value)))
+    advice = f"lower --lr or --loss.{name}, or set --optimizer.mixed_precision no; the last checkpoint is intact"
+    raise TrainingError(f"loss '{name}' became {value.item()} at step {step}; {advice}")
+
+
+def _asked(teacher_logits: Tensor | None) -> Tensor:
+    if teacher_logits is None:
+        raise AssertionError("a term reads the teacher's logits but says needs_teacher=False")
+    return teacher_logits

@@ -1,0 +1,71 @@
+"""What a command shows while it works: one line for each thing it did, a bar with the time left while it does it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+Item = TypeVar("Item")
+
+
+class Announcer:
+    """Lines and bars on standard error, so that standard output holds results only.
+
+    Args:
+        quiet: Say nothing.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+
+    def say(self, line: str) -> None:
+        """One plain line."""
+        self.console.print(line, markup=False)
+
+    def warn(self, line: str) -> None:
+        """One line that asks for attention."""
+        self.console.print(f"warning: {line}", markup=False, style="yellow")
+
+    def track(self, items: Iterable[Item], total: int, description: str) -> Iterator[Item]:
+        """A bar over `items` with the time left."""
+        with self._bar() as bar:
+            task = bar.add_task(description, total=total, losses="")
+            for item in items:
+                yield item
+                bar.advance(task)
+
+    def steps(self, total: int, description: str) -> "StepBar":
+        """A bar that also shows losses; use it as a context."""
+        return StepBar(self._bar(), total, description)
+
+    def _bar(self) -> Progress:
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
+        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        return Progress(*columns, *times, TextColumn("{task.fields[losses]}"), console=self.console, transient=True)
+
+
+class StepBar:
+    """The bar of a training run."""
+
+    def __init__(self, bar: Progress, total: int, description: str) -> None:
+        self.bar = bar
+        self.task = bar.add_task(description, total=total, losses="")
+
+    def __enter__(self) -> "StepBar":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def update(self, done: int, losses: Mapping[str, float] | None = None) -> None:
+        """Moves the bar to `done` steps and, if given, shows the losses by name."""
+        shown = {} if losses is None else {"losses": format_losses(losses)}
+        self.bar.update(self.task, completed=done, **shown)
+
+
+def format_losses(losses: Mapping[str, float]) -> str:
+    """`cl 0.412  kd 0.880`."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in losses.items())

@@ -1,0 +1,138 @@
+"""All reading and writing of a run on disk. Every write is atomic: a file holds its old content or its new one.
+
+Knows file names and formats; knows nothing of networks, and nothing of what the numbers mean.
+"""
+
+import csv
+import errno
+import io
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from thumbnet.errors import CheckpointError, ConfigError
+from thumbnet.storage import storage_errors, write_atomically, write_json
+
+RUN_MARK = "config.yaml"
+
+
+class RunFolder:
+    """A run's files by name; see ARCHITECTURE.md, "On disk"."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config = self.path / RUN_MARK
+        self.metrics = self.path / "metrics.jsonl"
+        self.unreadable = self.path / "unreadable.jsonl"
+        self.checkpoint = self.path / "checkpoints" / "last" / "state.pt"
+        self.bundle = self.path / "bundle"
+        self.teacher_weights = self.path / "teacher.safetensors"
+        self.evaluation = self.path / "evaluation.json"
+        self.predictions = self.path / "predictions.csv"
+        self.samples = self.path / "samples"
+        self.report = self.path / "report.html"
+
+    def check(self, *, resume: bool, overwrite: bool) -> None:
+        """Makes sure that a run may be written here, before any work; changes nothing.
+
+        Raises:
+            ConfigError: If the folder exists and neither `resume` nor `overwrite` is given, or it holds something that
+                is no run, or cannot be written to.
+        """
+        if resume and overwrite:
+            raise ConfigError("--resume and --overwrite exclude each other; give one")
+        if self._occupied and not resume:
+            if not overwrite:
+                choices = "give --resume to go on, --overwrite to replace it, or another --output"
+                raise ConfigError(f"output: {self.path} exists; {choices}")
+            if not self.config.is_file():
+                raise ConfigError(f"output: {self.path} holds something that is no run; --overwrite replaces runs only")
+        with storage_errors(self.path):
+            existing = next(place for place in (self.path.absolute(), *self.path.absolute().parents) if place.exists())
+            if not existing.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, "a file is in the way", str(existing))
+            with tempfile.TemporaryFile(dir=existing):
+                pass
+
+    def begin(self, settings: dict[str, Any], *, overwrite: bool) -> None:
+        """Makes the folder, in place of an old run if `overwrite` says so, and writes config.yaml."""
+        with storage_errors(self.path):
+            if overwrite and self._occupied:
+                shutil.rmtree(self.path)
+            self.path.mkdir(parents=True, exist_ok=True)
+        content = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+        write_atomically(self.config, content.encode())
+
+    @property
+    def _occupied(self) -> bool:
+        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+
+    @classmethod
+    def open(cls, path: Path | str) -> "RunFolder":
+        """An existing run.
+
+        Raises:
+            CheckpointError: If there is none.
+        """
+        run = cls(path)
+        if not run.config.is_file():
+            raise CheckpointError(f"no run in {path} (no {RUN_MARK}); give the --output folder of `thumbnet train`")
+        return run
+
+    def read_config(self) -> dict[str, Any]:
+        """What `begin` wrote.
+
+        Raises:
+            CheckpointError: If the file is damaged.
+        """
+        try:
+            content = yaml.safe_load(self.config.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise CheckpointError(f"{self.config} cannot be read; the run folder is damaged") from error
+        if not isinstance(content, dict):
+            raise CheckpointError(f"{self.config} holds no settings; the run folder is damaged")
+        return content
+
+    def append_metrics(self, record: dict[str, Any]) -> None:
+        """Adds one line to metrics.jsonl; a line of the same epoch from before an interruption is replaced."""
+        kept = [line for line in self.read_metrics() if line["epoch"] < record["epoch"]]
+        _write_lines(self.metrics, [*kept, record])
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """One record an epoch; empty before the first."""
+        if not self.metrics.exists():
+            return []
+        return [json.loads(line) for line in self.metrics.read_text().splitlines() if line.strip()]
+
+    def write_unreadable(self, unreadable: list[dict[str, str]]) -> None:
+        """Lists the pictures that were left out, with the reason; the file exists even when the list is empty."""
+        _write_lines(self.unreadable, unreadable)
+
+    def write_evaluation(self, evaluation: dict[str, Any]) -> None:
+        """Writes evaluation.json."""
+        write_json(self.evaluation, evaluation)
+
+    def read_evaluation(self) -> dict[str, Any] | None:
+        """What `write_evaluation` wrote, None before the first evaluation."""
+        return json.loads(self.evaluation.read_text()) if self.evaluation.exists() else None
+
+    def write_predictions(self, rows: list[dict[str, str]]) -> None:
+        """Writes predictions.csv: one line a picture, with what each network said."""
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self.predictions, buffer.getvalue().encode())
+
+    def write_teacher_weights(self, content: bytes) -> None:
+        """Writes teacher.safetensors."""
+        write_atomically(self.teacher_weights, content)
+
+
+def _write_lines(path: Path, records: list[Any]) -> None:
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    write_atomically(path, lines.encode())

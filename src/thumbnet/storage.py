@@ -1,0 +1,73 @@
+"""Writing to disk so that nothing is ever half-written, and saying in one line why a write was refused."""
+
+import contextlib
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from thumbnet.errors import ConfigError, StorageError
+
+
+@contextlib.contextmanager
+def storage_errors(place: Path) -> Iterator[None]:
+    """Turns the operating system's refusal to write at `place` into one clear line.
+
+    Raises:
+        StorageError: If the disk is full or fails.
+        ConfigError: If the place may not be written to.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(f"no space left on the disk for {place}; free some, then go on with --resume") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+            raise ConfigError(f"cannot write to {place} ({error.strerror}); choose another folder") from error
+        raise StorageError(f"cannot write to {place} ({error.strerror or error}); check the disk") from error
+    except RuntimeError as error:
+        # torch.save and safetensors report a full disk in words of their own.
+        if "No space left" in str(error) or "iostream error" in str(error) or "file write failed" in str(error):
+            raise StorageError(f"no space left on the disk for {place}; free some, then go on with --resume") from error
+        raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file so that a crash leaves the old content or the new, never a part.
+
+    Raises:
+        StorageError: If the disk is full.
+        ConfigError: If the folder may not be written to.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # not every file system can
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes readable JSON, atomically."""
+    write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())

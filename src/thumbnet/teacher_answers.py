@@ -1,0 +1,130 @@
+"""The teacher's word on a batch: asked live, or read from the cache. Training does not see the difference."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from thumbnet.config import TrainSettings
+from thumbnet.data.batches import Batch, LoaderSettings, ViewDataset, every_view_loader, to_image
+from thumbnet.data.preprocessing import Preprocessing, normalise
+from thumbnet.data.teacher_cache import TeacherCache
+from thumbnet.errors import TrainingError
+from thumbnet.networks.assembly import Assembly
+from thumbnet.networks.taps import Features
+from thumbnet.networks.teacher import Teacher
+from thumbnet.progress import Announcer
+
+LOGITS = "logits"
+SAVE_EVERY_BATCHES = 50
+GIGABYTE = 10**9
+
+
+class TeacherAnswers(Protocol):
+    """Gives logits (None where nobody asks) and tapped features for a batch."""
+
+    def __call__(self, batch: Batch, image: Tensor) -> tuple[Tensor | None, Features]:
+        """The answers for `batch`, whose pixels are `image` in [0, 1]."""
+
+
+class NoAnswers:
+    """For objectives that do not look at the teacher."""
+
+    def __call__(self, batch: Batch, image: Tensor) -> tuple[Tensor | None, Features]:
+        """Nothing."""
+        return None, {}
+
+
+class LiveAnswers:
+    """Runs the teacher on every batch."""
+
+    def __init__(self, teacher: Teacher, preprocessing: Preprocessing) -> None:
+        self.teacher = teacher
+        self.preprocessing = preprocessing
+
+    def __call__(self, batch: Batch, image: Tensor) -> tuple[Tensor | None, Features]:
+        """What T says of the very image that E gets."""
+        logits, features = self.teacher(normalise(image, self.preprocessing.mean, self.preprocessing.std))
+        return logits, features
+
+
+class CachedAnswers:
+    """Reads what the teacher said when the cache was filled."""
+
+    def __init__(self, cache: TeacherCache) -> None:
+        self.cache = cache
+
+    def __call__(self, batch: Batch, image: Tensor) -> tuple[Tensor | None, Features]:
+        """The answers for the rows of this batch."""
+        answers = self.cache.read(batch.row, image.device)
+        return answers.pop(LOGITS), answers
+
+
+def open_cache(
+    folder: Path,
+    assembly: Assembly,
+    settings: TrainSettings,
+    fingerprint: str,
+    rows: int,
+    classes: int,
+    announcer: Announcer,
+) -> TeacherCache:
+    """The cache for this teacher, data and views, as far as it is filled."""
+    key = cache_key(assembly.teacher, settings, assembly.preprocessing, tuple(assembly.feature_shapes), fingerprint)
+    shapes = {LOGITS: (classes,), **assembly.feature_shapes}
+    return TeacherCache(folder / key, rows, shapes, settings.cache.limit_gb * GIGABYTE, announcer.say)
+
+
+@torch.no_grad()
+def fill_cache(
+    cache: TeacherCache,
+    teacher: Teacher,
+    preprocessing: Preprocessing,
+    dataset: ViewDataset,
+    batch_size: int,
+    loader_settings: LoaderSettings,
+    device: torch.device,
+    announcer: Announcer,
+) -> None:
+    """Asks the teacher once about every fixed view that the cache lacks; can be stopped and goes on where it was.
+
+    Raises:
+        TrainingError: If the teacher's answer is not finite.
+    """
+    loader = every_view_loader(dataset, cache.filled, batch_size, loader_settings)
+    teacher = teacher.to(device)
+    for number, batch in enumerate(announcer.track(loader, len(loader), "asking the teacher"), start=1):
+        image = to_image(batch, device)
+        logits, features = teacher(normalise(image, preprocessing.mean, preprocessing.std))
+        if not bool(torch.isfinite(logits).all()):
+            picture = dataset.pictures.names[cache.filled // dataset.fixed_views]
+            raise TrainingError(f"the teacher's answer is not finite near {picture}; check --teacher-weights")
+        cache.append({LOGITS: logits, **features})
+        if number % SAVE_EVERY_BATCHES == 0:
+            cache.save()
+    cache.save()
+
+
+def cache_key(
+    teacher: Teacher, settings: TrainSettings, preprocessing: Preprocessing, layers: tuple[str, ...], fingerprint: str
+) -> str:
+    """A name that changes whenever an answer could: teacher weights, layers, data, views, preprocessing, seed."""
+    views: Mapping[str, object] = asdict(settings.views)
+    what = {
+        "teacher": settings.teacher,
+        "layers": layers,
+        "data": fingerprint,
+        "views": views,
+        "seed": settings.seed,
+        "preprocessing": asdict(preprocessing),
+    }
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
+    for name, tensor in sorted(teacher.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:32]
