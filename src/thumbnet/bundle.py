@@ -1,4 +1,4 @@
-"""ThumbNet: the trained downscaler and student, their labels and preprocessing. What ships, and all that is needed to use it.
+"""ThumbNet: the trained downscaler and student, their labels and preprocessing: what ships.
 
 Holds no teacher. A bundle is a folder of safetensors and JSON; loading one never unpickles, and imports a user's module
 only when told to.
@@ -19,7 +19,7 @@ from thumbnet.config import DownscalerSettings, StudentSettings, TrainSettings
 from thumbnet.data.pictures import upright_rgb
 from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise, picture_to_image, working_view
 from thumbnet.errors import CheckpointError, ConfigError
-from thumbnet.networks.architectures import TRUSTED_FACTORIES, build_classifier, load_weights
+from thumbnet.networks.architectures import build_classifier, load_weights, require_trust
 from thumbnet.networks.downscaler import build_downscaler, to_8bit
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.student import keep_stem_resolution
@@ -113,9 +113,7 @@ class ThumbNet:
             folder = folder / "bundle"
         description = _read_description(folder, Path(path))
         name = description.architecture
-        if ":" in name and name not in TRUSTED_FACTORIES and not allow_code:
-            asks = f"the bundle in {folder} builds its student with '{name}', which runs that code"
-            raise CheckpointError(f"{asks}; if you trust it, give allow_code=True or --allow-code")
+        require_trust(name, allow_code, f"the bundle in {folder}")
         student = build_classifier(name, "random", len(description.labels)).network
         if description.student.keep_stem_resolution:
             keep_stem_resolution(student, description.preprocessing.image_side)
@@ -190,8 +188,14 @@ class ThumbNet:
         given = given or ("thumbnail" if upright.size == sides else "picture")
         if given == "thumbnail" and upright.size != sides:
             found = f"{upright.width}×{upright.height} px"
-            raise ConfigError(f"given as thumbnail, but {found}; thumbnails of this bundle are {sides[0]}×{sides[1]} px")
-        values = picture_to_image(upright).unsqueeze(0).to(self._device) if given == "thumbnail" else self._thumbnail_values(upright)
+            raise ConfigError(
+                f"given as thumbnail, but {found}; thumbnails of this bundle are {sides[0]}×{sides[1]} px"
+            )
+        values = (
+            picture_to_image(upright).unsqueeze(0).to(self._device)
+            if given == "thumbnail"
+            else self._thumbnail_values(upright)
+        )
         scores = functional.softmax(self.logits(values)[0].float(), dim=0)
         best = scores.topk(min(top, len(self.labels)))
         ranked = tuple(
@@ -229,17 +233,22 @@ def weights_as_bytes(network: nn.Module) -> bytes:
 def _read_description(folder: Path, asked: Path) -> BundleDescription:
     file = folder / DESCRIPTION_FILE
     if not file.exists():
-        raise CheckpointError(f"no bundle in {asked} (no {DESCRIPTION_FILE}); give a finished run's folder, or train with `thumbnet train`")
+        raise CheckpointError(
+            f"no bundle in {asked} (no {DESCRIPTION_FILE}); give a finished run's folder, or train one first"
+        )
     try:
         content: dict[str, Any] = json.loads(file.read_text())
         if content["format"] != FORMAT:
-            raise CheckpointError(f"{file} has format {content['format']}, this version reads {FORMAT}; update thumbnet")
-        preprocessing = {key: tuple(value) if isinstance(value, list) else value for key, value in content["preprocessing"].items()}
+            raise CheckpointError(
+                f"{file} has format {content['format']}, this version reads {FORMAT}; update thumbnet"
+            )
+        stored: dict[str, Any] = content["preprocessing"]
+        preprocessing = Preprocessing(**{**stored, "mean": tuple(stored["mean"]), "std": tuple(stored["std"])})
         return BundleDescription(
             architecture=content["architecture"],
             labels=tuple(content["labels"]),
             ratio=content["ratio"],
-            preprocessing=Preprocessing(**preprocessing),
+            preprocessing=preprocessing,
             downscaler=DownscalerSettings(**content["downscaler"]),
             student=StudentSettings(**content["student"]),
         )

@@ -29,13 +29,19 @@ class Position:
         epoch: Epochs completed.
         slices: Slices of batches completed in the current epoch.
         step: Optimiser steps completed in all.
-        loss_sums: Sum of each loss over the steps of the current epoch.
+        loss_sums: Sum of each loss over the slices of the current epoch.
+        seconds: Time that they took.
     """
 
     epoch: int = 0
     slices: int = 0
     step: int = 0
     loss_sums: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def start_next_epoch(self) -> None:
+        """Moves to the first slice of the next epoch."""
+        self.epoch, self.slices, self.loss_sums, self.seconds = self.epoch + 1, 0, {}, 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +83,9 @@ class TrainingState:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             if content["format"] != FORMAT:
-                raise CheckpointError(f"{path} was written by another version of ThumbNet; start again with --overwrite")
+                raise CheckpointError(
+                    f"{path} was written by another version of ThumbNet; start again with --overwrite"
+                )
             self.pair.load_state_dict(content["pair"])
             if self.average:
                 self.average.load_state_dict(content["average"])
@@ -88,4 +96,6 @@ class TrainingState:
             if torch.cuda.is_available() and len(content["cuda_random"]) == torch.cuda.device_count():
                 torch.cuda.set_rng_state_all(content["cuda_random"])
         except (RuntimeError, KeyError, ValueError, EOFError, TypeError, pickle.UnpicklingError) as error:
-            raise CheckpointError(f"{path} is damaged or belongs to another run; start again with --overwrite") from error
+            raise CheckpointError(
+                f"{path} is damaged or belongs to another run; start again with --overwrite"
+            ) from error

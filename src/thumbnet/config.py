@@ -112,8 +112,15 @@ class ViewSettings:
 
     def __post_init__(self) -> None:
         _require(self.per_image >= 0, "views.per_image", self.per_image, "0 (fresh views) or more")
-        _require(0 < self.scale[0] <= self.scale[1] <= 1, "views.scale", self.scale, "two rising shares of the area, e.g. [0.5, 1.0]")
-        _require(0 < self.aspect[0] <= self.aspect[1], "views.aspect", self.aspect, "two rising ratios, e.g. [0.8, 1.25]")
+        _require(
+            0 < self.scale[0] <= self.scale[1] <= 1,
+            "views.scale",
+            self.scale,
+            "two rising shares of the area, e.g. [0.5, 1.0]",
+        )
+        _require(
+            0 < self.aspect[0] <= self.aspect[1], "views.aspect", self.aspect, "two rising ratios, e.g. [0.8, 1.25]"
+        )
         for name in ("horizontal_flip", "vertical_flip"):
             _require(0 <= getattr(self, name) <= 1, f"views.{name}", getattr(self, name), "a probability from 0 to 1")
         if self.crop_share is not None:
@@ -145,7 +152,9 @@ class OptimizerSettings:
     def __post_init__(self) -> None:
         _require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
         _require(0 <= self.warmup_share < 1, "optimizer.warmup_share", self.warmup_share, "at least 0, less than 1")
-        _require(self.downscaler_lr_factor > 0, "optimizer.downscaler_lr_factor", self.downscaler_lr_factor, "more than 0")
+        _require(
+            self.downscaler_lr_factor > 0, "optimizer.downscaler_lr_factor", self.downscaler_lr_factor, "more than 0"
+        )
         _require(self.clip_grad_norm >= 0, "optimizer.clip_grad_norm", self.clip_grad_norm, "0 or more")
         _require(0 <= self.ema_decay < 1, "optimizer.ema_decay", self.ema_decay, "at least 0, less than 1")
         _require(self.accumulation_steps >= 1, "optimizer.accumulation_steps", self.accumulation_steps, "1 or more")
@@ -158,10 +167,12 @@ class CacheSettings:
     Attributes:
         folder: Where teacher outputs are kept between runs; by default `thumbnet` in the user's cache folder.
         limit_gb: Most disk space that folder may take, in 10⁹ bytes; the least recently used answers make way.
+        pixels: Keep each view's pixels too, so that later epochs read no pictures either.
     """
 
     folder: str | None = None
     limit_gb: float = 20.0
+    pixels: bool = True
 
     def __post_init__(self) -> None:
         _require(self.limit_gb > 0, "cache.limit_gb", self.limit_gb, "more than 0")
@@ -269,7 +280,12 @@ def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values with tuples as lists, which is how YAML has them."""
+    plain: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            plain[key] = _plain(value)
+        else:
+            plain[key] = list(value) if isinstance(value, tuple) else value
+    return plain

@@ -54,7 +54,9 @@ def make_accelerator(device: torch.device, settings: OptimizerSettings, tracker:
         )
         accelerator.init_trackers("thumbnet")
     except (ValueError, ImportError) as error:
-        raise ConfigError(f"tracker '{tracker}' is not available ({error}); pip install it, or give --tracker none") from error
+        raise ConfigError(
+            f"tracker '{tracker}' is not available ({error}); pip install it, or give --tracker none"
+        ) from error
     return accelerator
 
 

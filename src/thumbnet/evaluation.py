@@ -24,6 +24,7 @@ from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normali
 from thumbnet.data.sources import open_data
 from thumbnet.devices import cache_folder, choose_device, readers
 from thumbnet.errors import CheckpointError, DataError, NetworkError
+from thumbnet.networks.architectures import require_trust
 from thumbnet.networks.assembly import build_teacher
 from thumbnet.networks.downscaler import FixedDownscaler, to_8bit
 from thumbnet.networks.pair import Pair
@@ -79,8 +80,10 @@ def evaluate(
     if pictures.classes != bundle.labels:
         differing = sorted(set(pictures.classes) ^ set(bundle.labels))
         example = f" ('{differing[0]}' is in one only)" if differing else " (their order differs)"
-        raise DataError(f"data: the classes of {chosen} are not the bundle's{example}; evaluate on data with the same classes")
-    networks = _networks(bundle, settings, announcer)
+        raise DataError(
+            f"data: the classes of {chosen} are not the bundle's{example}; evaluate on data with the same classes"
+        )
+    networks = _networks(bundle, settings, allow_code, announcer)
     loader_settings = LoaderSettings(workers=readers(workers))
     preprocessing = bundle.description.preprocessing
     loader = evaluation_loader(pictures, preprocessing, batch_size, loader_settings)
@@ -109,7 +112,9 @@ def evaluate_teacher(
 ) -> dict[str, Any]:
     """Evaluates a fine-tuned teacher and writes its evaluation.json."""
     device = choose_device(settings.device)
-    loader = evaluation_loader(pictures, preprocessing, settings.batch_size, LoaderSettings(workers=readers(settings.workers)))
+    loader = evaluation_loader(
+        pictures, preprocessing, settings.batch_size, LoaderSettings(workers=readers(settings.workers))
+    )
     logits, labels = _logits_of(pair.to(device), announcer.track(loader, len(loader), "evaluating"), device)
     network = pair.student.network
     result = {
@@ -149,11 +154,12 @@ class _Networks:
     bicubic: nn.Module
 
 
-def _networks(bundle: ThumbNet, settings: TrainSettings, announcer: Announcer) -> _Networks:
+def _networks(bundle: ThumbNet, settings: TrainSettings, allow_code: bool, announcer: Announcer) -> _Networks:
     """The teacher and its untrained copy at thumbnail size; None where the teacher is not at hand."""
     device = next(bundle.student.parameters()).device
     bicubic = FixedDownscaler(bundle.description.ratio, "bicubic").to(device)
     try:
+        require_trust(settings.teacher, allow_code, "the run's config.yaml")
         teacher = build_teacher(settings, bundle.labels)[0].network.eval()
         check_classes(teacher, bundle.image_side, bundle.labels)
     except (NetworkError, CheckpointError) as error:
@@ -176,7 +182,9 @@ def _ask(
 ) -> _Answers:
     """Asks everyone about every picture, and saves a few, spread over the data set, for the report."""
     preprocessing = bundle.description.preprocessing
-    wanted = {int(position): number for number, position in enumerate(np.linspace(0, pictures - 1, min(SAMPLES, pictures)))}
+    wanted = {
+        int(position): number for number, position in enumerate(np.linspace(0, pictures - 1, min(SAMPLES, pictures)))
+    }
     labels: list[Tensor] = []
     logits: dict[str, list[Tensor]] = {"student": [], "teacher": [], "untrained_bicubic": []}
     sizes: list[int] = []
@@ -242,7 +250,11 @@ def _accuracies(logits: Tensor, labels: Tensor, classes: tuple[str, ...]) -> dic
 def _prediction_rows(pictures: Pictures, answers: _Answers) -> list[dict[str, str]]:
     chosen = {name: logits.argmax(dim=1).tolist() for name, logits in answers.logits.items()}
     return [
-        {"picture": name, "label": pictures.classes[label], **{who: pictures.classes[said[i]] for who, said in chosen.items()}}
+        {
+            "picture": name,
+            "label": pictures.classes[label],
+            **{who: pictures.classes[said[i]] for who, said in chosen.items()},
+        }
         for i, (name, label) in enumerate(zip(pictures.names, pictures.labels, strict=True))
     ]
 
@@ -264,5 +276,3 @@ def _png(picture: Image.Image) -> bytes:
     buffer = BytesIO()
     picture.save(buffer, format="png")
     return buffer.getvalue()
-
-

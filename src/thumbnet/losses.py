@@ -30,8 +30,8 @@ def moment_matching(
     Returns:
         Scalar, 0 when the moments agree.
     """
-    small_variance, small_mean = torch.var_mean(thumbnail.float(), dim=(2, 3), correction=0)
-    variance, mean = torch.var_mean(image.float(), dim=(2, 3), correction=0)
+    small_variance, small_mean = torch.var_mean(_at_least_float32(thumbnail), dim=(2, 3), correction=0)
+    variance, mean = torch.var_mean(_at_least_float32(image), dim=(2, 3), correction=0)
     return ((small_mean - mean).square() + (small_variance - variance).square()).mean()
 
 
@@ -48,8 +48,8 @@ def moment_matching_std(
     Returns:
         Scalar, 0 when the moments agree.
     """
-    small_variance, small_mean = torch.var_mean(thumbnail.float(), dim=(2, 3), correction=0)
-    variance, mean = torch.var_mean(image.float(), dim=(2, 3), correction=0)
+    small_variance, small_mean = torch.var_mean(_at_least_float32(thumbnail), dim=(2, 3), correction=0)
+    variance, mean = torch.var_mean(_at_least_float32(image), dim=(2, 3), correction=0)
     small_std, std = ((value + VARIANCE_FLOOR).sqrt() for value in (small_variance, variance))
     return ((small_mean - mean).square() + (small_std - std).square()).mean()
 
@@ -76,7 +76,7 @@ def local_moment_matching(
         raise ValueError(f"window is {window} px, larger than the thumbnail's {min(thumbnail.shape[-2:])} px")
     ratio = image.shape[-1] // thumbnail.shape[-1]
     moments = []
-    for pixels, side in ((thumbnail.float(), window), (image.float(), window * ratio)):
+    for pixels, side in ((_at_least_float32(thumbnail), window), (_at_least_float32(image), window * ratio)):
         mean = functional.avg_pool2d(pixels, side)
         moments.append((mean, functional.avg_pool2d(pixels.square(), side) - mean.square()))
     (small_mean, small_variance), (mean, variance) = moments
@@ -98,7 +98,7 @@ def classification(
     Returns:
         Scalar, in nats.
     """
-    return functional.cross_entropy(student_logits.float(), label, label_smoothing=label_smoothing)
+    return functional.cross_entropy(_at_least_float32(student_logits), label, label_smoothing=label_smoothing)
 
 
 def knowledge_distillation(
@@ -119,14 +119,14 @@ def knowledge_distillation(
     Returns:
         Scalar, in nats times temperature².
     """
-    wanted = functional.softmax(teacher_logits.float() / temperature, dim=1)
-    given = functional.log_softmax(student_logits.float() / temperature, dim=1)
+    wanted = functional.softmax(_at_least_float32(teacher_logits) / temperature, dim=1)
+    given = functional.log_softmax(_at_least_float32(student_logits) / temperature, dim=1)
     return -(wanted * given).sum(dim=1).mean() * temperature**2
 
 
 def feature_mapping(
-    decoded: Mapping[str, Float[Tensor, "batch channels height width"]],
-    teacher_features: Mapping[str, Float[Tensor, "batch channels height width"]],
+    decoded: Mapping[str, Float[Tensor, "_ _ _ _"]],
+    teacher_features: Mapping[str, Float[Tensor, "_ _ _ _"]],
 ) -> Float[Tensor, ""]:
     """L_FM: mean squared error of the decoded student features, in units of the teacher features' variance.
 
@@ -134,7 +134,7 @@ def feature_mapping(
     over layers. Gradients flow into `decoded` and, through the error only, into `teacher_features`.
 
     Args:
-        decoded: Student features at the teacher's size, by layer.
+        decoded: Student features at the teacher's size, by layer; layers differ in channels and size.
         teacher_features: The teacher's, by layer; may hold more layers.
 
     Returns:
@@ -147,7 +147,12 @@ def feature_mapping(
         raise ValueError("feature mapping has no layer to compare; name one in feature_mapping.layers")
     errors = []
     for layer, features in decoded.items():
-        wanted = teacher_features[layer].float()
+        wanted = _at_least_float32(teacher_features[layer])
         variance = wanted.detach().var(correction=0).clamp(min=VARIANCE_FLOOR)
-        errors.append(functional.mse_loss(features.float(), wanted) / variance)
+        errors.append(functional.mse_loss(_at_least_float32(features), wanted) / variance)
     return torch.stack(errors).mean()
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    # Sums over pixels and exponentials need more than half precision; double precision stays as it is.
+    return values if values.dtype == torch.float64 else values.float()

@@ -73,7 +73,9 @@ def paper_terms(settings: LossSettings) -> dict[str, Term]:
         ),
         "kd": Term(
             settings.kd,
-            lambda step: losses.knowledge_distillation(step.student_logits, _asked(step.teacher_logits), settings.temperature),
+            lambda step: losses.knowledge_distillation(
+                step.student_logits, _asked(step.teacher_logits), settings.temperature
+            ),
         ),
         "fm": Term(settings.fm, lambda step: losses.feature_mapping(step.decoded_features, step.teacher_features)),
     }
@@ -91,7 +93,7 @@ class Objective:
 
     def __init__(self, terms: Mapping[str, Term]) -> None:
         for name, term in terms.items():
-            if term.weight < 0:
+            if not term.weight >= 0:  # so that "not a number" is caught as well
                 raise ConfigError(f"loss '{name}' has weight {term.weight}, but must have 0 or more")
         self.terms = {name: term for name, term in terms.items() if term.weight > 0}
         if not self.terms:

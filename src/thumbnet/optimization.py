@@ -13,13 +13,17 @@ from thumbnet.networks.pair import Pair
 
 
 def build_optimizer(pair: Pair, settings: OptimizerSettings, lr: float) -> AdamW:
-    """AdamW over everything trainable; biases and norms without weight decay, the downscaler at its own learning rate."""
+    """AdamW over everything trainable: no decay of biases and norms, the downscaler at its own learning rate."""
     groups = []
-    for module, factor in ((pair.downscaler, settings.downscaler_lr_factor), (pair.student, 1.0), (pair.feature_mapping, 1.0)):
+    for module, factor in (
+        (pair.downscaler, settings.downscaler_lr_factor),
+        (pair.student, 1.0),
+        (pair.feature_mapping, 1.0),
+    ):
         for group in param_groups_weight_decay(module, settings.weight_decay):
             if group["params"]:
                 groups.append({**group, "lr": lr * factor})
-    return AdamW(groups, lr=lr)
+    return AdamW(groups, lr=lr, fused=True)
 
 
 def build_schedule(optimizer: AdamW, steps: int, warmup_share: float) -> LambdaLR:

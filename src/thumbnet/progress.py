@@ -6,7 +6,6 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-
 Item = TypeVar("Item")
 
 
@@ -43,7 +42,10 @@ class Announcer:
     def _bar(self) -> Progress:
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
         times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-        return Progress(*columns, *times, TextColumn("{task.fields[losses]}"), console=self.console, transient=True)
+        losses = TextColumn("{task.fields[losses]}")
+        # Where nobody watches, a bar is only blank lines in a log.
+        hidden = not self.console.is_terminal
+        return Progress(*columns, *times, losses, console=self.console, transient=True, disable=hidden)
 
 
 class StepBar:
@@ -60,10 +62,9 @@ class StepBar:
     def __exit__(self, *error: object) -> None:
         self.bar.stop()
 
-    def update(self, done: int, losses: Mapping[str, float] | None = None) -> None:
-        """Moves the bar to `done` steps and, if given, shows the losses by name."""
-        shown = {} if losses is None else {"losses": format_losses(losses)}
-        self.bar.update(self.task, completed=done, **shown)
+    def update(self, done: int, losses: Mapping[str, float]) -> None:
+        """Moves the bar to `done` steps and shows the losses by name."""
+        self.bar.update(self.task, completed=done, losses=format_losses(losses))
 
 
 def format_losses(losses: Mapping[str, float]) -> str:

@@ -61,9 +61,10 @@ class RunFolder:
     def begin(self, settings: dict[str, Any], *, overwrite: bool) -> None:
         """Makes the folder, in place of an old run if `overwrite` says so, and writes config.yaml."""
         with storage_errors(self.path):
+            place = self.path.resolve()  # a link to a folder on another disk stays one
             if overwrite and self._occupied:
-                shutil.rmtree(self.path)
-            self.path.mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(place)
+            place.mkdir(parents=True, exist_ok=True)
         content = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
         write_atomically(self.config, content.encode())
 
@@ -90,8 +91,8 @@ class RunFolder:
             CheckpointError: If the file is damaged.
         """
         try:
-            content = yaml.safe_load(self.config.read_text())
-        except (OSError, yaml.YAMLError) as error:
+            content = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise CheckpointError(f"{self.config} cannot be read; the run folder is damaged") from error
         if not isinstance(content, dict):
             raise CheckpointError(f"{self.config} holds no settings; the run folder is damaged")
@@ -103,10 +104,14 @@ class RunFolder:
         _write_lines(self.metrics, [*kept, record])
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """One record an epoch; empty before the first."""
+        """One record an epoch; empty before the first.
+
+        Raises:
+            CheckpointError: If the file is damaged.
+        """
         if not self.metrics.exists():
             return []
-        return [json.loads(line) for line in self.metrics.read_text().splitlines() if line.strip()]
+        return [_parse(line, self.metrics) for line in self.metrics.read_bytes().splitlines() if line.strip()]
 
     def write_unreadable(self, unreadable: list[dict[str, str]]) -> None:
         """Lists the pictures that were left out, with the reason; the file exists even when the list is empty."""
@@ -117,8 +122,12 @@ class RunFolder:
         write_json(self.evaluation, evaluation)
 
     def read_evaluation(self) -> dict[str, Any] | None:
-        """What `write_evaluation` wrote, None before the first evaluation."""
-        return json.loads(self.evaluation.read_text()) if self.evaluation.exists() else None
+        """What `write_evaluation` wrote, None before the first evaluation.
+
+        Raises:
+            CheckpointError: If the file is damaged.
+        """
+        return _parse(self.evaluation.read_bytes(), self.evaluation) if self.evaluation.exists() else None
 
     def write_predictions(self, rows: list[dict[str, str]]) -> None:
         """Writes predictions.csv: one line a picture, with what each network said."""
@@ -131,6 +140,14 @@ class RunFolder:
     def write_teacher_weights(self, content: bytes) -> None:
         """Writes teacher.safetensors."""
         write_atomically(self.teacher_weights, content)
+
+
+def _parse(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        parsed: dict[str, Any] = json.loads(content)
+    except ValueError as error:
+        raise CheckpointError(f"{path} cannot be read; the run folder is damaged") from error
+    return parsed
 
 
 def _write_lines(path: Path, records: list[Any]) -> None:

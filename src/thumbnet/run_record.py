@@ -10,7 +10,7 @@ from thumbnet.run_folder import RunFolder
 
 RECORD_KEY = "recorded"
 VERSIONED = ("thumbnet", "torch", "torchvision", "timm", "accelerate")
-# What may differ between the two halves of a resumed run without changing its result.
+# What may differ between the two halves of a resumed run; only the device can then change its result, by rounding.
 FREE_ON_RESUME = ("output", "workers", "cache", "checkpoint_minutes", "tracker", "device", "allow_unreadable")
 
 
@@ -39,10 +39,22 @@ def require_same_settings(run: RunFolder, settings: TrainSettings, fingerprint: 
     if not run.config.exists():
         return
     stored = run.read_config()
-    recorded = stored.pop(RECORD_KEY, {})
-    for name, value in settings.as_dict().items():
-        if name not in FREE_ON_RESUME and stored.get(name) != value:
-            was = f"{run.path} was begun with {name} {stored.get(name)}, not {value}"
+    recorded = stored.pop(RECORD_KEY, None) or {}
+    begun_with = _flat({name: value for name, value in stored.items() if name not in FREE_ON_RESUME})
+    wanted = _flat({name: value for name, value in settings.as_dict().items() if name not in FREE_ON_RESUME})
+    for name, value in wanted.items():
+        if begun_with.get(name) != value:
+            was = f"{run.path} was begun with {name} {begun_with.get(name)}, not {value}"
             raise ConfigError(f"--resume: {was}; give the same settings, or --overwrite to start again")
     if recorded.get("data_fingerprint") != fingerprint:
-        raise ConfigError(f"--resume: the pictures changed since {run.path} was begun; put them back, or give --overwrite")
+        raise ConfigError(
+            f"--resume: the pictures changed since {run.path} was begun; put them back, or give --overwrite"
+        )
+
+
+def _flat(settings: dict[str, Any], group: str = "") -> dict[str, Any]:
+    """Settings by the names that flags have, such as `loss.kd`."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat.update(_flat(value, f"{group}{name}.") if isinstance(value, dict) else {f"{group}{name}": value})
+    return flat

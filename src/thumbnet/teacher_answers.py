@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -25,11 +24,8 @@ SAVE_EVERY_BATCHES = 50
 GIGABYTE = 10**9
 
 
-class TeacherAnswers(Protocol):
-    """Gives logits (None where nobody asks) and tapped features for a batch."""
-
-    def __call__(self, batch: Batch, image: Tensor) -> tuple[Tensor | None, Features]:
-        """The answers for `batch`, whose pixels are `image` in [0, 1]."""
+# Logits (None where nobody asks) and tapped features, for a batch whose pixels are the image in [0, 1].
+TeacherAnswers = Callable[[Batch, Tensor], tuple[Tensor | None, Features]]
 
 
 class NoAnswers:
@@ -77,7 +73,9 @@ def open_cache(
     """The cache for this teacher, data and views, as far as it is filled."""
     key = cache_key(assembly.teacher, settings, assembly.preprocessing, tuple(assembly.feature_shapes), fingerprint)
     shapes = {LOGITS: (classes,), **assembly.feature_shapes}
-    return TeacherCache(folder / key, rows, shapes, settings.cache.limit_gb * GIGABYTE, announcer.say)
+    side = assembly.preprocessing.image_side
+    pixels_shape = (3, side, side) if settings.cache.pixels else None
+    return TeacherCache(folder / key, rows, shapes, settings.cache.limit_gb * GIGABYTE, announcer.say, pixels_shape)
 
 
 @torch.no_grad()
@@ -104,7 +102,7 @@ def fill_cache(
         if not bool(torch.isfinite(logits).all()):
             picture = dataset.pictures.names[cache.filled // dataset.fixed_views]
             raise TrainingError(f"the teacher's answer is not finite near {picture}; check --teacher-weights")
-        cache.append({LOGITS: logits, **features})
+        cache.append({LOGITS: logits, **features}, batch.pixels)
         if number % SAVE_EVERY_BATCHES == 0:
             cache.save()
     cache.save()
@@ -121,6 +119,7 @@ def cache_key(
         "data": fingerprint,
         "views": views,
         "seed": settings.seed,
+        "pixels": settings.cache.pixels,
         "preprocessing": asdict(preprocessing),
     }
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())

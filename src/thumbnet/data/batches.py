@@ -1,7 +1,7 @@
 """Loaders: labelled pictures to batches of images.
 
-Pixels travel as uint8 and become image values in [0, 1] where they are used. The order of an epoch is a pure function of
-(seed, epoch), so training can stop and go on at any batch.
+Pixels travel as uint8 and become image values in [0, 1] where they are used. The order of an epoch is a pure function
+of (seed, epoch), so training can stop and go on at any batch.
 """
 
 from collections.abc import Iterator
@@ -24,6 +24,16 @@ from thumbnet.data.views import draw_view, view_transform
 from thumbnet.errors import DataError, PictureError
 
 ViewKey = tuple[int, int]
+
+
+class LostPictureError(DataError):
+    """A picture that could be read when the run began, and cannot any more.
+
+    A reading process hands its error on to the training process as a text that holds the traceback, the message last.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.strip().splitlines()[-1].removeprefix(f"{__name__}.{type(self).__name__}: "))
 
 
 class Batch(NamedTuple):
@@ -53,6 +63,29 @@ class ViewDataset(Dataset[Batch]):
         index, view = key
         picture = draw_view(_read(self.pictures, index), self.transform, self.seed, self.pictures.names[index], view)
         return _item(picture, self.pictures.labels[index], index * max(1, self.fixed_views) + view)
+
+
+class StoredViewDataset(Dataset[Batch]):
+    """The same views from pixels that were kept, with no picture read.
+
+    Args:
+        pixels: Array `[pictures × fixed_views, 3, side, side]` of uint8.
+        labels: Label of each picture.
+        fixed_views: Views of each picture.
+    """
+
+    def __init__(
+        self, pixels: UInt8[np.ndarray, "rows 3 side side"], labels: tuple[int, ...], fixed_views: int
+    ) -> None:
+        self.pixels = pixels
+        self.labels = labels
+        self.fixed_views = fixed_views
+
+    def __getitem__(self, key: ViewKey) -> Batch:
+        index, view = key
+        row = index * self.fixed_views + view
+        pixels = torch.from_numpy(np.array(self.pixels[row]))
+        return Batch(pixels=pixels, label=torch.tensor(self.labels[index]), row=torch.tensor(row))
 
 
 class EvaluationDataset(Dataset[Batch]):
@@ -105,7 +138,10 @@ class EpochOrder(Sampler[list[ViewKey]]):
         ]
         for part in slices[self.start :]:
             # Fixed views take turns from a random start, so that an epoch mixes all of them.
-            yield [(int(i), int((self.epoch + offsets[i]) % self.fixed_views) if self.fixed_views else self.epoch) for i in part]
+            yield [
+                (int(i), int((self.epoch + offsets[i]) % self.fixed_views) if self.fixed_views else self.epoch)
+                for i in part
+            ]
 
 
 def to_image(batch: Batch, device: torch.device) -> Float[Tensor, "batch 3 height width"]:
@@ -122,7 +158,9 @@ class LoaderSettings:
     pin_memory: bool = False
 
 
-def training_loader(dataset: ViewDataset, order: EpochOrder, settings: LoaderSettings) -> DataLoader[Batch]:
+def training_loader(
+    dataset: ViewDataset | StoredViewDataset, order: EpochOrder, settings: LoaderSettings
+) -> DataLoader[Batch]:
     """Batches of training views, in the order that `order` says."""
     return DataLoader(
         dataset,
@@ -131,10 +169,13 @@ def training_loader(dataset: ViewDataset, order: EpochOrder, settings: LoaderSet
         pin_memory=settings.pin_memory,
         persistent_workers=settings.workers > 0,
         worker_init_fn=_one_thread,
+        generator=torch.Generator(),  # leaves the random state of training alone
     )
 
 
-def every_view_loader(dataset: ViewDataset, first_row: int, batch_size: int, settings: LoaderSettings) -> DataLoader[Batch]:
+def every_view_loader(
+    dataset: ViewDataset, first_row: int, batch_size: int, settings: LoaderSettings
+) -> DataLoader[Batch]:
     """Every fixed view once, in the order of the teacher cache's rows, from `first_row` on."""
     rows = range(first_row, len(dataset.pictures) * dataset.fixed_views)
     keys = [divmod(row, dataset.fixed_views) for row in rows]
@@ -144,6 +185,7 @@ def every_view_loader(dataset: ViewDataset, first_row: int, batch_size: int, set
         num_workers=settings.workers,
         pin_memory=settings.pin_memory,
         worker_init_fn=_one_thread,
+        generator=torch.Generator(),  # leaves the random state of training alone
     )
 
 
@@ -157,6 +199,7 @@ def evaluation_loader(
         num_workers=settings.workers,
         pin_memory=settings.pin_memory,
         worker_init_fn=_one_thread,
+        generator=torch.Generator(),  # leaves the random state of training alone
     )
 
 
@@ -165,7 +208,7 @@ def _read(pictures: Pictures, index: int) -> Image.Image:
         return read_picture(pictures.paths[index])
     except PictureError as error:
         changed = "it could be read when the run began; put it back, or start the run again"
-        raise DataError(f"data: {pictures.paths[index]}: {error}; {changed}") from error
+        raise LostPictureError(f"data: {pictures.paths[index]}: {error}; {changed}") from error
 
 
 def _item(picture: Image.Image, label: int, row: int) -> Batch:

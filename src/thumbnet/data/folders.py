@@ -74,6 +74,14 @@ def open_folder(folder: Path, holdout: float | None = None) -> Splits:
     Raises:
         DataError: If the folder is missing, empty, has one class only, or its splits differ in their classes.
     """
+    try:
+        return _open(folder, holdout)
+    except OSError as error:
+        place = f"{error.filename or folder} ({error.strerror})"
+        raise DataError(f"data: cannot read {place}; check the path and its permissions") from error
+
+
+def _open(folder: Path, holdout: float | None) -> Splits:
     if not folder.is_dir():
         raise DataError(f"data: no folder at {folder}; give a folder of pictures, or `elpv`")
     evaluation_folder = next((folder / name for name in EVALUATION_SPLITS if (folder / name).is_dir()), None)
@@ -117,19 +125,17 @@ def hold_out(pictures: Pictures, share: float, name: str) -> Splits:
 
 
 def read_classes(folder: Path) -> Pictures:
-    """Lists `folder/<class>/**/*`, sorted.
+    """Lists `folder/<class>/**/*`, sorted. Hidden files and folders are none of the data set's.
 
     Raises:
         DataError: If there are fewer than two classes, or a class has no pictures.
     """
     try:
-        listed = ImageFolder(str(folder), allow_empty=True)
+        listed = _ClassFolders(folder, is_valid_file=_is_picture, allow_empty=True)
     except FileNotFoundError as error:
         problem = f"no class folders in {folder}"
         raise DataError(f"data: {problem}; pictures belong in {folder}/<class>/*") from error
-    except PermissionError as error:
-        raise DataError(f"data: no permission to read {error.filename}") from error
-    samples = [(Path(path), label) for path, label in listed.samples if path.lower().endswith(PICTURE_SUFFIXES)]
+    samples = [(Path(path), label) for path, label in listed.samples if not _is_hidden(Path(path).relative_to(folder))]
     counts = Counter(label for _, label in samples)
     if not samples:
         raise DataError(f"data: no pictures in {folder}; pictures belong in {folder}/<class>/*")
@@ -138,13 +144,35 @@ def read_classes(folder: Path) -> Pictures:
         raise DataError(f"data: {problem}; a classifier needs two or more class folders")
     empty = [name for label, name in enumerate(listed.classes) if not counts[label]]
     if empty:
-        raise DataError(f"data: no pictures of class '{empty[0]}' in {folder / empty[0]}; add some or remove the folder")
+        problem = f"no pictures of class '{empty[0]}' in {folder / empty[0]}"
+        raise DataError(f"data: {problem}; add some or remove the folder")
     return Pictures(
         paths=tuple(path for path, _ in samples),
         labels=tuple(label for _, label in samples),
-        classes=tuple(listed.classes),
-        names=tuple(path.relative_to(folder).as_posix() for path, _ in samples),
+        classes=tuple(_as_text(name) for name in listed.classes),
+        names=tuple(_as_text(path.relative_to(folder).as_posix()) for path, _ in samples),
     )
+
+
+class _ClassFolders(ImageFolder):  # type: ignore[misc]
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        """Leaves out what tools leave beside pictures, such as `.ipynb_checkpoints`."""
+        classes = [name for name in super().find_classes(directory)[0] if not _is_hidden(Path(name))]
+        return classes, {name: label for label, name in enumerate(classes)}
+
+
+def _is_picture(path: str) -> bool:
+    return path.lower().endswith(PICTURE_SUFFIXES)
+
+
+def _is_hidden(path: Path) -> bool:
+    # Among others the `._name.jpg` that macOS writes beside every file on a foreign disk.
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _as_text(name: str) -> str:
+    # A file name may hold bytes that are no text in any encoding, which no report could take.
+    return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _open_splits(folder: Path, evaluation_folder: Path | None, holdout: float | None) -> Splits:

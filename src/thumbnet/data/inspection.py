@@ -4,6 +4,7 @@ Gives the pictures that can be read, the list of those that cannot, and a finger
 unchanged files is remembered, so the next run on the same data starts at once.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from thumbnet.data.folders import Pictures
 from thumbnet.data.pictures import read_picture
-from thumbnet.errors import DataError, PictureError
+from thumbnet.errors import ConfigError, DataError, PictureError, StorageError
 from thumbnet.storage import write_atomically
 
 Progress = Callable[[Iterable[int], int, str], Iterable[int]]
@@ -41,7 +42,7 @@ def inspect(pictures: Pictures, allow_unreadable: float, memory: Path, progress:
     Args:
         pictures: What to read.
         allow_unreadable: Largest share of unreadable pictures to go on with.
-        memory: Folder that remembers results for unchanged files.
+        memory: Folder that remembers results for unchanged files; one that cannot be written to remembers nothing.
         progress: Wraps the loop: (iterable, total, description) to an iterable of the same items.
         workers: Threads.
 
@@ -51,11 +52,22 @@ def inspect(pictures: Pictures, allow_unreadable: float, memory: Path, progress:
     remembered = memory / f"{_listing_key(pictures)}.json"
     findings = _recall(remembered)
     if findings is None or len(findings) != len(pictures):
-        with ThreadPoolExecutor(max(1, workers)) as pool:
-            results = pool.map(_read_one, pictures.paths)
-            findings = [next(results) for _ in progress(range(len(pictures)), len(pictures), "reading pictures")]
-        write_atomically(remembered, json.dumps(findings).encode())
+        findings = _read_all(pictures, progress, workers)
+        with contextlib.suppress(ConfigError, StorageError):
+            write_atomically(remembered, json.dumps(findings).encode())
+    else:
+        # What made a picture unreadable, such as its permissions, may be mended without a change of the file.
+        findings = [_read_one(pictures.paths[i]) if found[1] else found for i, found in enumerate(findings)]
     return _conclude(pictures, findings, allow_unreadable)
+
+
+def _read_all(pictures: Pictures, progress: Progress, workers: int) -> list[tuple[str, str]]:
+    pool = ThreadPoolExecutor(max(1, workers))
+    try:
+        results = pool.map(_read_one, pictures.paths)
+        return [next(results) for _ in progress(range(len(pictures)), len(pictures), "reading pictures")]
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for every picture
 
 
 def _conclude(pictures: Pictures, findings: list[tuple[str, str]], allow_unreadable: float) -> Inspection:
@@ -91,16 +103,17 @@ def _read_one(path: Path) -> tuple[str, str]:
 def _listing_key(pictures: Pictures) -> str:
     digest = hashlib.sha256()
     for path in pictures.paths:
+        digest.update(os.fsencode(path.absolute()))
         try:
-            found = os.stat(path)
-            digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+            found = path.stat()
+            digest.update(f"\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
         except OSError:
-            digest.update(f"{path}\0missing\n".encode())
+            digest.update(b"\0missing\n")
     return digest.hexdigest()[:32]
 
 
 def _recall(remembered: Path) -> list[tuple[str, str]] | None:
     try:
-        return [(content, reason) for content, reason in json.loads(remembered.read_text())]
-    except (OSError, ValueError):
+        return [(str(content), str(reason)) for content, reason in json.loads(remembered.read_text())]
+    except (OSError, ValueError, TypeError):
         return None

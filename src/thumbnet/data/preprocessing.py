@@ -1,7 +1,7 @@
 """The working size, and the value ranges: said once, here.
 
-A *picture* is a Pillow image of any size. An *image* is a float tensor `[batch, 3, side, side]`, RGB in [0, 1], which is
-what the downscaler takes. Only what enters a classifier is *normalised* with its mean and standard deviation.
+A *picture* is a Pillow image of any size. An *image* is a float tensor `[batch, 3, side, side]`, RGB in [0, 1], which
+is what the downscaler takes. Only what enters a classifier is *normalised* with its mean and standard deviation.
 """
 
 import math
@@ -18,6 +18,8 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 Interpolation = Literal["bicubic", "bilinear", "lanczos", "nearest"]
+# A longer strip is cut to this before the resize: only its middle is kept, and the whole could take all memory.
+LONGEST_ASPECT = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,9 @@ def working_view(picture: Image.Image, preprocessing: Preprocessing) -> Image.Im
     Returns:
         RGB picture of `image_side` × `image_side`.
     """
+    longest = LONGEST_ASPECT * min(picture.size)
+    if max(picture.size) > longest:
+        picture = functional.center_crop(picture, [min(picture.height, longest), min(picture.width, longest)])
     resize_side = math.floor(preprocessing.image_side / preprocessing.crop_share)
     resized = functional.resize(picture, [resize_side], interpolation=preprocessing.filter)
     cropped: Image.Image = functional.center_crop(resized, [preprocessing.image_side])

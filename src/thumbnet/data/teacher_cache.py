@@ -1,9 +1,11 @@
-"""The teacher's answers for every fixed view, in half precision on disk.
+"""The teacher's answers for every fixed view, in half precision on disk, and the view's pixels beside them.
 
 Arrays by name and row; knows nothing of what they mean. Filling can be stopped and goes on where it was. Other caches in
 the same folder make way, least recently used first, when the size limit asks for it.
 """
 
+import contextlib
+import errno
 import json
 import os
 import shutil
@@ -19,12 +21,14 @@ from thumbnet.errors import ConfigError
 from thumbnet.storage import storage_errors, write_atomically
 
 STATE_FILE = "state.json"
+PIXELS = "pixels"
 BYTES_PER_VALUE = 2
 LARGEST_HALF = 65504.0
+CHUNK_BYTES = 2**20
 
 
 class TeacherCache:
-    """Arrays `[rows, *shape]` in float16, memory-mapped.
+    """Arrays `[rows, *shape]` in float16, and pixels in uint8, memory-mapped.
 
     Args:
         folder: Where this cache lives; its name is the key of teacher, data and views.
@@ -32,6 +36,7 @@ class TeacherCache:
         shapes: Shape of one row of each array, by name.
         limit_bytes: Most bytes that all caches beside this one, and it, may take.
         announce: Called with one line before any space is taken.
+        pixels_shape: Shape of one view's pixels, to keep them too; later epochs then read no pictures.
 
     Raises:
         ConfigError: If this cache alone would not fit the limit.
@@ -45,43 +50,55 @@ class TeacherCache:
         shapes: Mapping[str, tuple[int, ...]],
         limit_bytes: float,
         announce: Callable[[str], None],
+        pixels_shape: tuple[int, ...] | None = None,
     ) -> None:
         self.folder = folder
         self.rows = rows
         row_bytes = sum(BYTES_PER_VALUE * int(np.prod(shape)) for shape in shapes.values())
+        row_bytes += int(np.prod(pixels_shape)) if pixels_shape else 0
         size_bytes = rows * row_bytes
         size = f"{rows:,} views × {row_bytes / 1e3:.1f} kB = {size_bytes / 1e6:,.0f} MB of at most {limit_bytes / 1e6:,.0f} MB"
         if size_bytes > limit_bytes:
-            advice = "use fewer --views.per_image, a smaller --feature_mapping.layers, or raise --cache.limit_gb"
+            advice = "use fewer --views.per_image, --cache.pixels false, a smaller --feature_mapping.layers, or raise --cache.limit_gb"
             raise ConfigError(f"teacher cache: {size} in {folder.parent}; {advice}")
         self.filled = self._recall_filled()
         state = "complete" if self.filled == rows else f"{self.filled:,} filled" if self.filled else "new"
         announce(f"teacher cache: {size} in {folder} ({state})")
         _make_room(folder, size_bytes, limit_bytes, announce)
         with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._arrays = {name: self._map(name, shape) for name, shape in shapes.items()}
-            self._remember()
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._remember()  # from here on this folder is a cache, and can make way for others
+                self._arrays = {name: self._map(name, shape, np.float16) for name, shape in shapes.items()}
+                self.pixels = self._map(PIXELS, pixels_shape, np.uint8) if pixels_shape else None
+                self._remember()
+            except OSError:
+                if not self.filled:
+                    shutil.rmtree(folder, ignore_errors=True)  # it takes space and holds nothing
+                raise
 
     @property
     def complete(self) -> bool:
         """Whether every view has its answer."""
         return self.filled == self.rows
 
-    def append(self, values: Mapping[str, Tensor]) -> None:
+    def append(self, values: Mapping[str, Tensor], pixels: Tensor | None = None) -> None:
         """Writes the next rows, in order."""
         count = len(next(iter(values.values())))
         with storage_errors(self.folder):
             for name, value in values.items():
                 half = value.detach().float().clamp(-LARGEST_HALF, LARGEST_HALF).half().cpu().numpy()
                 self._arrays[name][self.filled : self.filled + count] = half
+            if self.pixels is not None and pixels is not None:
+                self.pixels[self.filled : self.filled + count] = pixels.cpu().numpy()
         self.filled += count
 
     def save(self) -> None:
         """Makes what was appended durable."""
         with storage_errors(self.folder):
-            for array in self._arrays.values():
-                array.flush()
+            for array in (*self._arrays.values(), self.pixels):
+                if array is not None:
+                    array.flush()
             self._remember()
 
     def read(self, rows: Tensor, device: torch.device) -> dict[str, Tensor]:
@@ -89,15 +106,18 @@ class TeacherCache:
         positions = rows.cpu().numpy()
         return {name: torch.from_numpy(array[positions]).to(device).float() for name, array in self._arrays.items()}
 
-    def _map(self, name: str, shape: tuple[int, ...]) -> np.memmap:  # type: ignore[type-arg]
+    def _map(self, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.memmap:  # type: ignore[type-arg]
         path = self.folder / f"{name}.npy"
-        if self.filled and path.exists():
-            return open_memmap(path, mode="r+")
+        if self.filled:
+            with contextlib.suppress(FileNotFoundError, ValueError):  # missing or damaged: fill it again
+                size_bytes = path.stat().st_size  # before numpy extends a file that is too short
+                array = open_memmap(path, mode="r+")
+                fits = array.dtype == dtype and array.shape == (self.rows, *shape)
+                if fits and size_bytes == array.offset + array.nbytes:
+                    return array
         self.filled = 0
-        array = open_memmap(path, mode="w+", dtype=np.float16, shape=(self.rows, *shape))
-        # A sparse file meets a full disk as a fatal signal at some later write: take the space now, while it is an error.
-        with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        array = open_memmap(path, mode="w+", dtype=dtype, shape=(self.rows, *shape))
+        _take_space(path, array.offset, array.nbytes)
         return array
 
     def _recall_filled(self) -> int:
@@ -111,6 +131,23 @@ class TeacherCache:
         write_atomically(self.folder / STATE_FILE, json.dumps({"filled": self.filled, "rows": self.rows}).encode())
 
 
+def _take_space(path: Path, start: int, size_bytes: int) -> None:
+    """Gives a new file of zeros its blocks: a sparse file meets a full disk later, as a signal that kills."""
+    with open(path, "r+b") as file:
+        if hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(file.fileno(), 0, start + size_bytes)
+                return
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # this file system cannot
+                    raise
+        file.seek(start)
+        for written in range(0, size_bytes, CHUNK_BYTES):
+            file.write(bytes(min(CHUNK_BYTES, size_bytes - written)))
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _make_room(folder: Path, needed_bytes: int, limit_bytes: float, announce: Callable[[str], None]) -> None:
     others = [path.parent for path in folder.parent.glob(f"*/{STATE_FILE}") if path.parent != folder]
     others.sort(key=lambda other: (other / STATE_FILE).stat().st_mtime)
@@ -119,6 +156,8 @@ def _make_room(folder: Path, needed_bytes: int, limit_bytes: float, announce: Ca
     for other in others:
         if taken <= limit_bytes:
             return
-        announce(f"teacher cache: removing {other} ({sizes[other] / 1e6:,.0f} MB), unused for longest, to stay within the limit")
+        announce(
+            f"teacher cache: removing {other} ({sizes[other] / 1e6:,.0f} MB), unused for longest, to stay within the limit"
+        )
         shutil.rmtree(other, ignore_errors=True)
         taken -= sizes[other]

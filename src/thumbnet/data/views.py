@@ -45,6 +45,6 @@ def draw_view(picture: Image.Image, transform: v2.Transform, seed: int, name: st
     """
     key = hashlib.sha256(f"{seed}\0{name}\0{view}".encode()).digest()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int.from_bytes(key[:7]))
+        torch.default_generator.manual_seed(int.from_bytes(key[:7]))  # torch.manual_seed would seed accelerators too
         drawn: Image.Image = transform(picture)
     return drawn

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -58,12 +57,28 @@ def build_classifier(name: str, start: Start, classes: int | None = None) -> Cla
     elif source == "torchvision" and rest:
         classifier = _from_torchvision(rest, start)
     elif ":" in name:
-        classifier = _from_factory(name, start)
+        classifier = _from_factory(name, start, classes)
     else:
         raise NetworkError(f"teacher '{name}' is unknown; give timm/NAME, torchvision/NAME or package.module:factory")
     if classes is not None:
         replace_head(classifier.network, classes)
     return classifier
+
+
+def require_trust(name: str, allow_code: bool, where: str) -> None:
+    """Makes sure that building this classifier imports nothing that the caller has not allowed.
+
+    Args:
+        name: As for `build_classifier`.
+        allow_code: Whether the caller trusts whoever wrote the name.
+        where: What holds the name, for the message.
+
+    Raises:
+        CheckpointError: If the name is a factory that is neither ours nor allowed.
+    """
+    if ":" in name and name not in TRUSTED_FACTORIES and not allow_code:
+        asks = f"{where} names the factory '{name}', and building it runs that code"
+        raise CheckpointError(f"{asks}; if you trust it, give allow_code=True or --allow-code")
 
 
 def replace_head(network: nn.Module, classes: int) -> None:
@@ -86,7 +101,11 @@ def replace_head(network: nn.Module, classes: int) -> None:
     else:
         if head.out_channels == classes:
             return
-        new = nn.Conv2d(head.in_channels, classes, kernel_size=cast(tuple[int, int], head.kernel_size))
+        if head.kernel_size != (1, 1):
+            raise NetworkError(
+                f"teacher: its last layer '{name}' is no classifier; give a factory that takes num_classes"
+            )
+        new = nn.Conv2d(head.in_channels, classes, kernel_size=1)
     nn.init.normal_(new.weight, std=HEAD_STD)
     nn.init.zeros_(cast(Tensor, new.bias))
     parent, _, attribute = name.rpartition(".")
@@ -111,7 +130,9 @@ def load_weights(network: nn.Module, path: Path) -> None:
     if misshapen and not missing and not unexpected:
         key = misshapen[-1]
         shapes = f"{key} is {list(tensors[key].shape)}, the network's is {list(expected[key].shape)}"
-        raise CheckpointError(f"weights: {path} does not fit: {shapes}; check the number of classes and the network's name")
+        raise CheckpointError(
+            f"weights: {path} does not fit: {shapes}; check the number of classes and the network's name"
+        )
     if missing or unexpected or misshapen:
         example = f"it lacks {missing[0]}" if missing else f"it has {unexpected[0]}, which the network lacks"
         raise CheckpointError(f"weights: {path} holds another network's weights ({example}); check the network's name")
@@ -120,16 +141,18 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise CheckpointError(f"weights: no file at {path}; give pretrained, random or an existing .safetensors or .pth file")
+        raise CheckpointError(
+            f"weights: no file at {path}; give pretrained, random or an existing .safetensors or .pth file"
+        )
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(f"weights: {path} is damaged or no file of weights; save it again") from error
     except pickle.UnpicklingError as error:
-        unsafe = "holds objects other than tensors, which are never loaded"
+        unsafe = "is damaged, or holds objects other than tensors, which are never loaded"
         raise CheckpointError(f"weights: {path} {unsafe}; save network.state_dict() instead") from error
+    except Exception as error:  # the readers do not check what they read: a damaged file fails in any way
+        raise CheckpointError(f"weights: {path} is damaged or no file of weights; save it again") from error
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -141,8 +164,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 def _from_timm(name: str, start: Start) -> Classifier:
     import timm
 
-    if not timm.is_model(name.split(".")[0]):
-        near = timm.list_models(f"*{name.split('.')[0][:8]}*")[:3]
+    if not timm.is_model(name.split(".", maxsplit=1)[0]):
+        near = timm.list_models(f"*{name.split('.', maxsplit=1)[0][:8]}*")[:3]
         hint = f"; did you mean {', '.join(f'timm/{other}' for other in near)}?" if near else ""
         raise NetworkError(f"teacher: timm has no network '{name}'{hint or '; see timm.list_models()'}")
     network = _with_weights(f"timm/{name}", lambda: timm.create_model(name, pretrained=start == "pretrained"))
@@ -168,16 +191,21 @@ def _from_torchvision(name: str, start: Start) -> Classifier:
     return Classifier(network=network, preprocessing=preprocessing, preprocessing_known=True)
 
 
-def _from_factory(name: str, start: Start) -> Classifier:
+def _from_factory(name: str, start: Start, classes: int | None) -> Classifier:
     module_name, _, function_name = name.partition(":")
     try:
         factory: Callable[..., Any] = getattr(importlib.import_module(module_name), function_name)
     except ModuleNotFoundError as error:
-        raise NetworkError(f"teacher: no module '{error.name}' to import for '{name}'; install it or add it to PYTHONPATH") from error
+        raise NetworkError(
+            f"teacher: no module '{error.name}' to import for '{name}'; install it or add it to PYTHONPATH"
+        ) from error
     except AttributeError as error:
-        raise NetworkError(f"teacher: module '{module_name}' has no '{function_name}'; give package.module:factory") from error
+        raise NetworkError(
+            f"teacher: module '{module_name}' has no '{function_name}'; give package.module:factory"
+        ) from error
     takes = inspect.signature(factory).parameters
-    network = factory(**({"pretrained": start == "pretrained"} if "pretrained" in takes else {}))
+    offered = {"pretrained": start == "pretrained"} | ({"num_classes": classes} if classes is not None else {})
+    network = factory(**{parameter: value for parameter, value in offered.items() if parameter in takes})
     if not isinstance(network, nn.Module):
         raise NetworkError(f"teacher: {name} returned {type(network).__name__}, not a torch.nn.Module; fix the factory")
     return _described(network)

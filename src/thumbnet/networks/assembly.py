@@ -54,7 +54,9 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
     side = preprocessing.image_side
     if side % settings.ratio or side < settings.ratio:
         nearest = max(1, round(side / settings.ratio)) * settings.ratio
-        raise ConfigError(f"ratio {settings.ratio} does not divide the image side {side} px; give --image-side {nearest}")
+        raise ConfigError(
+            f"ratio {settings.ratio} does not divide the image side {side} px; give --image-side {nearest}"
+        )
     check_classes(classifier.network, side, classes)
     thumbnail_side = side // settings.ratio
     student = make_student(classifier.network, settings.student, side, thumbnail_side)
@@ -85,13 +87,15 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
 
 
 def assemble_teacher_training(settings: TrainSettings, classes: tuple[str, ...]) -> Assembly:
-    """The same for fine-tuning a teacher: the student is the full-size classifier, the thumbnail is the image itself."""
+    """The same for fine-tuning a teacher: the student is the classifier itself, the thumbnail is the image."""
     classifier = build_classifier(settings.teacher, _start(settings.teacher_weights), len(classes))
     if _is_file(settings.teacher_weights):
         load_weights(classifier.network, Path(settings.teacher_weights))
     preprocessing = fit_preprocessing(classifier, settings)
     check_classes(classifier.network, preprocessing.image_side, classes)
-    pair = Pair(nn.Identity(), TappedNetwork(classifier.network), FeatureMapping({}), preprocessing.mean, preprocessing.std)
+    pair = Pair(
+        nn.Identity(), TappedNetwork(classifier.network), FeatureMapping({}), preprocessing.mean, preprocessing.std
+    )
     nobody = Teacher(TappedNetwork(nn.Identity()))
     return Assembly(teacher=nobody, pair=pair, preprocessing=preprocessing, feature_shapes={}, warnings=())
 
@@ -110,7 +114,9 @@ def build_teacher(settings: TrainSettings, classes: tuple[str, ...]) -> tuple[Cl
     classifier = build_classifier(settings.teacher, start, None if own_head else len(classes))
     if _is_file(weights):
         load_weights(classifier.network, Path(weights))
-    random = ("the teacher's weights are random: it teaches nothing; use it for tests only",) if weights == "random" else ()
+    random = (
+        ("the teacher's weights are random: it teaches nothing; use it for tests only",) if weights == "random" else ()
+    )
     return classifier, random
 
 
@@ -121,7 +127,9 @@ def fit_preprocessing(classifier: Classifier, settings: TrainSettings) -> Prepro
         NetworkError: If the teacher does not say its side and the user does not either.
     """
     if settings.image_side is None and not classifier.preprocessing_known:
-        raise NetworkError(f"teacher {settings.teacher} does not say the side of its input; give --image-side, e.g. 224")
+        raise NetworkError(
+            f"teacher {settings.teacher} does not say the side of its input; give --image-side, e.g. 224"
+        )
     preprocessing = classifier.preprocessing
     if settings.image_side is not None:
         preprocessing = replace(preprocessing, image_side=settings.image_side)

@@ -47,7 +47,9 @@ def to_8bit(thumbnail: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "
 
     Gives exactly the values that reading the saved picture gives: `round(255 x) / 255`. Not in the paper.
     """
-    levels = (thumbnail.detach().clamp(0, 1) * LEVELS).round() / LEVELS
+    # CUDA divides by a Python number as a product with its reciprocal, which misses some levels by a rounding error.
+    top = torch.full((), LEVELS, dtype=thumbnail.dtype, device=thumbnail.device)
+    levels = (thumbnail.detach().clamp(0, 1) * top).round() / top
     if not thumbnail.requires_grad:
         return levels
     # levels + (thumbnail - thumbnail) would leave the grid by a rounding error; this keeps it exact.
@@ -60,7 +62,7 @@ class _StraightThrough(torch.autograd.Function):
         return levels
 
     @staticmethod
-    def backward(ctx: object, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: object, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 
@@ -86,8 +88,10 @@ class FixedDownscaler(nn.Module):
         taps, self.padding = _resize_taps(ratio, name)
         self.register_buffer("kernel", torch.tensor(taps, dtype=torch.float32), persistent=False)
 
-    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 small_height small_width"]:
-        """Filters and subsamples; at the border the kernel's share inside the image is scaled up to 1, as Pillow does."""
+    def forward(
+        self, image: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 small_height small_width"]:
+        """Filters and subsamples; at the border the kernel's share inside the image is scaled to 1, as in Pillow."""
         batch, channels, height, width = image.shape
         planes = image.reshape(batch * channels, 1, height, width)
         planes = self._along(planes, self.kernel.view(1, 1, -1, 1), (self.ratio, 1), (self.padding, 0))
@@ -115,7 +119,9 @@ class TwoLayers(nn.Module):
         self.conv2 = nn.Conv2d(channels, 3, KERNEL_SIDE, stride=second, bias=False)
         self.norm2 = nn.BatchNorm2d(3)
 
-    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 small_height small_width"]:
+    def forward(
+        self, image: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 small_height small_width"]:
         """The second batch norm's output, not yet rectified or clamped."""
         hidden = functional.relu(self.norm1(self.conv1(_pad_to_blocks(image, self.conv1.stride[0]))))
         small: Tensor = self.norm2(self.conv2(_pad_to_blocks(hidden, self.conv2.stride[0])))
@@ -145,7 +151,9 @@ class PaperDownscaler(nn.Module):
                     conv.weight[colour] = 0
                     conv.weight[colour, colour] = torch.outer(taps, taps)
 
-    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 small_height small_width"]:
+    def forward(
+        self, image: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 small_height small_width"]:
         """Image to thumbnail values in [0, 1]."""
         return functional.relu(self.layers(image)).clamp(max=1)
 
@@ -182,7 +190,9 @@ class ResidualDownscaler(nn.Module):
         nn.init.zeros_(self.correction.norm2.weight)
         nn.init.zeros_(self.correction.norm2.bias)
 
-    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 small_height small_width"]:
+    def forward(
+        self, image: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 small_height small_width"]:
         """Image to thumbnail values in [0, 1]."""
         thumbnail: Tensor = self.bicubic(image) + self.correction(image)
         return thumbnail.clamp(0, 1)

@@ -25,7 +25,9 @@ class FeatureMapping(nn.Module):
 
     def forward(self, student_features: Features) -> Features:
         """Student features to the teacher's shapes, by layer name."""
-        return {layer: decoder(student_features[layer]) for layer, decoder in zip(self.layers, self.decoders, strict=True)}
+        return {
+            layer: decoder(student_features[layer]) for layer, decoder in zip(self.layers, self.decoders, strict=True)
+        }
 
 
 class Decoder(nn.Module):
@@ -47,13 +49,13 @@ class Decoder(nn.Module):
         width = student_shape[0]
         for _ in range(doublings - 1):
             steps += [
-                nn.ConvTranspose2d(width, hidden, kernel_size=4, stride=2, padding=1, bias=False),
+                nn.ConvTranspose2d(width, hidden, kernel_size=2, stride=2, bias=False),
                 nn.BatchNorm2d(hidden),
                 nn.ReLU(inplace=True),
             ]
             width = hidden
         if doublings:
-            steps.append(nn.ConvTranspose2d(width, teacher_shape[0], kernel_size=4, stride=2, padding=1))
+            steps.append(nn.ConvTranspose2d(width, teacher_shape[0], kernel_size=2, stride=2))
         else:
             steps.append(nn.Conv2d(width, teacher_shape[0], kernel_size=1))
         self.steps = nn.Sequential(*steps)

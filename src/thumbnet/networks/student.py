@@ -34,7 +34,11 @@ def make_student(teacher: nn.Module, settings: StudentSettings, image_side: int,
         trace_layers(student, thumbnail_side)
     except NetworkError as error:
         smallest = smallest_side(student, thumbnail_side, image_side)
-        advice = f"the smallest side that works is {smallest} px" if smallest else "it does not run at the teacher's side either"
+        advice = (
+            f"the smallest side that works is {smallest} px"
+            if smallest
+            else "it does not run at the teacher's side either"
+        )
         raise NetworkError(f"student {error}; {advice}: give a smaller --ratio or a larger --image-side") from error
     return student
 
@@ -45,12 +49,12 @@ def keep_stem_resolution(network: nn.Module, image_side: int) -> None:
     Raises:
         NetworkError: If no layer has a stride.
     """
-    strided = next((trace.name for trace in trace_layers(network, image_side) if trace.strided), None)
-    layer = network.get_submodule(strided) if strided is not None else None
-    stride = getattr(layer, "stride", None)
-    if layer is None or stride is None:
+    smaller = (network.get_submodule(trace.name) for trace in trace_layers(network, image_side) if trace.strided)
+    # A convolution without padding makes its input smaller, too, but not by a stride.
+    layer = next((layer for layer in smaller if getattr(layer, "stride", 1) not in (1, (1, 1))), None)
+    if layer is None:
         raise NetworkError("student.keep_stem_resolution: the network has no strided first layer; leave it out")
-    layer.stride = 1 if isinstance(stride, int) else tuple(1 for _ in stride)  # type: ignore[assignment]
+    layer.stride = 1 if isinstance(layer.stride, int) else (1, 1)  # type: ignore[assignment]
 
 
 def smallest_side(network: nn.Module, too_small: int, works: int) -> int | None:
@@ -69,11 +73,13 @@ def smallest_side(network: nn.Module, too_small: int, works: int) -> int | None:
     return works
 
 
-def padding_warning(teacher: Sequence[LayerTrace], student: Sequence[LayerTrace], layers: Sequence[str], ratio: float) -> str | None:
+def padding_warning(
+    teacher: Sequence[LayerTrace], student: Sequence[LayerTrace], layers: Sequence[str], ratio: float
+) -> str | None:
     """One line if the copy's features come out smaller than the teacher's divided by the ratio.
 
-    Some networks bake "same" padding for one input size into their layers; a copy at another size then loses a row and a
-    column at every stride without an error.
+    Some networks bake "same" padding for one input size into their layers; a copy at another size then loses a row
+    and a column at every stride without an error.
 
     Args:
         teacher: The teacher's layers at its own side.
@@ -87,5 +93,5 @@ def padding_warning(teacher: Sequence[LayerTrace], student: Sequence[LayerTrace]
             expected = math.ceil(sides[trace.name] / ratio)
             if trace.shape[-1] < expected:
                 found = f"the student's features at '{trace.name}' are {trace.shape[-1]} px wide, not {expected}"
-                return f"{found}: its padding seems made for one input size; prefer an implementation that pads for any size"
+                return f"{found}: its padding seems made for one input size; prefer a network that pads for any size"
     return None

@@ -31,15 +31,19 @@ class TappedNetwork(nn.Module):
         for layer in self.layers:
             if layer not in known:
                 near = [name for name in known if name.count(".") == layer.count(".") and name][-4:]
-                raise NetworkError(f"feature_mapping.layers: no layer '{layer}'; there are {', '.join(near)} and others")
+                raise NetworkError(
+                    f"feature_mapping.layers: no layer '{layer}'; there are {', '.join(near)} and others"
+                )
 
-    def forward(self, normalised: Float[Tensor, "batch 3 height width"]) -> tuple[Float[Tensor, "batch classes"], Features]:
+    def forward(
+        self, normalised: Float[Tensor, "batch 3 height width"]
+    ) -> tuple[Float[Tensor, "batch classes"], Features]:
         """Logits, and the output of each tapped layer by name."""
         features: Features = {}
         # Hooks live for one call: a copy of this module (such as the moving average) would share permanent ones.
         handles = [
             self.network.get_submodule(layer).register_forward_hook(
-                lambda module, inputs, output, layer=layer: features.__setitem__(layer, output)  # type: ignore[misc]
+                lambda module, inputs, output, layer=layer: features.__setitem__(layer, output)
             )
             for layer in self.layers
         ]
@@ -87,13 +91,15 @@ def trace_layers(network: nn.Module, side: int) -> list[LayerTrace]:
             single = not any(module.children()) or isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm)
             before = inputs[0] if inputs and isinstance(inputs[0], Tensor) else None
             smaller = before is not None and before.dim() == output.dim() == 4 and output.shape[-1] < before.shape[-1]
-            traces.append(LayerTrace(name=name, shape=tuple(output.shape[1:]), stage=not single, strided=single and smaller))
+            traces.append(
+                LayerTrace(name=name, shape=tuple(output.shape[1:]), stage=not single, strided=single and smaller)
+            )
 
     handles = []
     for name, module in network.named_modules():
-        handles.append(module.register_forward_pre_hook(lambda module, inputs, name=name: entered.append(name)))  # type: ignore[misc]
+        handles.append(module.register_forward_pre_hook(lambda module, inputs, name=name: entered.append(name)))
         handles.append(
-            module.register_forward_hook(lambda module, inputs, output, name=name: leave(name, module, inputs, output))  # type: ignore[misc]
+            module.register_forward_hook(lambda module, inputs, output, name=name: leave(name, module, inputs, output))
         )
     modes = {module: module.training for module in network.modules()}
     parameter = next(network.parameters(), None)

@@ -1,7 +1,5 @@
 """T: the frozen teacher."""
 
-from typing import Self
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,13 +20,16 @@ class Teacher(nn.Module):
         self.tapped = tapped.requires_grad_(False)
         self.train()
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "Teacher":
         """Stays in eval mode whatever `mode` says."""
         return super().train(False)
 
     @torch.no_grad()
-    def forward(self, normalised: Float[Tensor, "batch 3 height width"]) -> tuple[Float[Tensor, "batch classes"], Features]:
+    def forward(
+        self, normalised: Float[Tensor, "batch 3 height width"]
+    ) -> tuple[Float[Tensor, "batch classes"], Features]:
         """Logits and tapped features; no gradient flows."""
+        self.train()  # an inner module may have been put into train mode by itself
         logits, features = self.tapped(normalised)
         return logits, features
 
@@ -41,16 +42,19 @@ def count_classes(network: nn.Module, image_side: int) -> int:
     """
     parameter = next(network.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
-    training = network.training
+    modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
         with torch.no_grad():
             logits = network(torch.zeros(1, 3, image_side, image_side, device=device))
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise NetworkError(f"teacher cannot run at {image_side}×{image_side} px ({reason}); give --image-side") from error
+        raise NetworkError(
+            f"teacher cannot run at {image_side}×{image_side} px ({reason}); give --image-side"
+        ) from error
     finally:
-        network.train(training)
+        for module, mode in modes.items():
+            module.training = mode
     if not isinstance(logits, Tensor) or logits.dim() != 2:
         raise NetworkError("teacher: its output is not one row of logits a picture; wrap it so that it is")
     return int(logits.shape[1])
@@ -65,5 +69,7 @@ def check_classes(network: nn.Module, image_side: int, classes: tuple[str, ...])
     outputs = count_classes(network, image_side)
     if outputs != len(classes):
         problem = f"teacher gives {outputs} classes, the data has {len(classes)} ({', '.join(classes[:3])}, …)"
-        advice = "fine-tune it first with `thumbnet train-teacher`, then give its teacher.safetensors as --teacher-weights"
+        advice = (
+            "fine-tune it first with `thumbnet train-teacher`, then give its teacher.safetensors as --teacher-weights"
+        )
         raise NetworkError(f"{problem}; {advice}")

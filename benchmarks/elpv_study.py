@@ -1,0 +1,127 @@
+"""Accuracy on elpv: teacher, bicubic baselines and ThumbNet, over several seeds.
+
+    python benchmarks/elpv_study.py --seeds 0,1,2
+
+Runs what is missing (each run goes on where it was stopped) and writes benchmarks/results/elpv.json. Each seed has its own
+teacher; all students of a seed share it, its cached answers, their views, their order and their number of epochs.
+Differences are paired over the same pictures, with a 95% interval from a bootstrap over pictures and seeds.
+"""
+
+import argparse
+import csv
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from thumbnet import fit, train_teacher
+from thumbnet.config import settings_from_dict
+from thumbnet.run_folder import RunFolder
+from thumbnet.storage import write_json
+
+ROOT = Path(__file__).parent.parent
+RECIPES = ROOT / "recipes" / "elpv"
+STUDENTS = ("bicubic_cl", "bicubic_cl_kd_fm", "thumbnet", "bicubic_cl_kd_fm_fine", "thumbnet_fine")
+PAIRS = (("thumbnet", "bicubic_cl"), ("thumbnet", "bicubic_cl_kd_fm"), ("thumbnet_fine", "bicubic_cl_kd_fm_fine"))
+RESAMPLES = 10_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "elpv")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "elpv.json")
+    arguments = parser.parse_args()
+    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    for seed in seeds:
+        for recipe in ("teacher", *STUDENTS):
+            run_recipe(recipe, seed, arguments.runs)
+            finished = [
+                s for s in seeds if all((folder(arguments.runs, r, s) / "evaluation.json").exists() for r in STUDENTS)
+            ]
+            if finished:
+                write_json(arguments.output, summarise(arguments.runs, finished))
+
+
+def run_recipe(recipe: str, seed: int, runs: Path) -> None:
+    run = RunFolder(folder(runs, recipe, seed))
+    if run.evaluation.exists():
+        return
+    print(f"== {recipe}, seed {seed}", flush=True)
+    values = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text())
+    settings = settings_from_dict({**values, "seed": seed, "output": str(run.path)})
+    if recipe == "teacher":
+        train_teacher(settings, resume=run.config.exists())
+    else:
+        weights = folder(runs, "teacher", seed) / "teacher.safetensors"
+        fit(settings, teacher_weights=str(weights), resume=run.config.exists())
+
+
+def folder(runs: Path, recipe: str, seed: int) -> Path:
+    return runs / f"{recipe}-{seed}"
+
+
+def summarise(runs: Path, seeds: list[int]) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    for recipe in STUDENTS:
+        evaluations = [RunFolder(folder(runs, recipe, seed)).read_evaluation() or {} for seed in seeds]
+        rows[recipe] = {
+            "top1": spread([evaluation["student"]["top1"] for evaluation in evaluations]),
+            "retention": spread([evaluation["retention"] for evaluation in evaluations]),
+            "agreement": spread([evaluation["agreement"] for evaluation in evaluations]),
+            "macs": evaluations[0]["student"]["macs"],
+            "downscaler_macs": evaluations[0]["downscaler"]["macs"],
+            "thumbnail_bytes": spread([evaluation["bytes"]["thumbnail"] for evaluation in evaluations]),
+        }
+        if recipe in ("thumbnet", "thumbnet_fine"):
+            name = "untrained_bicubic" + ("_fine" if recipe.endswith("fine") else "")
+            rows[name] = {
+                "top1": spread([evaluation["untrained_bicubic"]["top1"] for evaluation in evaluations]),
+                "macs": evaluations[0]["student"]["macs"],
+            }
+        rows["teacher"] = {
+            "top1": spread([evaluation["teacher"]["top1"] for evaluation in evaluations]),
+            "macs": evaluations[0]["teacher"]["macs"],
+        }
+    return {
+        "command": "python benchmarks/elpv_study.py --seeds " + ",".join(map(str, seeds)),
+        "date": datetime.now(UTC).date().isoformat(),
+        "hardware": f"{os.cpu_count()} CPU cores, {platform.machine()}",
+        "seeds": seeds,
+        "pictures": 656,
+        "rows": rows,
+        "paired_differences": {f"{ours} - {other}": paired(runs, ours, other, seeds) for ours, other in PAIRS},
+    }
+
+
+def spread(values: list[float]) -> dict[str, Any]:
+    return {
+        "mean": float(np.mean(values)),
+        "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+        "values": values,
+    }
+
+
+def paired(runs: Path, ours: str, other: str, seeds: list[int]) -> dict[str, float]:
+    differences = np.stack([right(runs, ours, seed) - right(runs, other, seed) for seed in seeds])
+    random = np.random.default_rng(0)
+    means = []
+    for _ in range(RESAMPLES):
+        chosen_seeds = random.integers(0, len(seeds), len(seeds))
+        chosen_pictures = random.integers(0, differences.shape[1], differences.shape[1])
+        means.append(differences[np.ix_(chosen_seeds, chosen_pictures)].mean())
+    low, high = np.percentile(means, [2.5, 97.5])
+    return {"mean": float(differences.mean()), "low": float(low), "high": float(high)}
+
+
+def right(runs: Path, recipe: str, seed: int) -> np.ndarray:
+    with RunFolder(folder(runs, recipe, seed)).predictions.open(newline="") as file:
+        return np.array([float(row["student"] == row["label"]) for row in csv.DictReader(file)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""One function a command: from parsed flags to a call into the library, and its result printed.
+
+Results go to standard output, progress to standard error. Each returns the exit code.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from jsonargparse import Namespace
+from rich.console import Console
+
+from thumbnet.bundle import ThumbNet
+from thumbnet.cli.tables import evaluation_table, info_table, predictions_table
+from thumbnet.config import TrainSettings
+from thumbnet.data.pictures import read_picture
+from thumbnet.devices import choose_device
+from thumbnet.errors import CheckpointError, PictureError
+from thumbnet.evaluation import evaluate as evaluate_run
+from thumbnet.progress import Announcer
+from thumbnet.report import write_report
+from thumbnet.run_folder import RunFolder
+from thumbnet.thumbnails.folder import thumbnail_folder
+from thumbnet.training import fit
+from thumbnet.training import train_teacher as fit_teacher
+
+SOME_FAILED = 2
+
+
+def train(flags: Namespace) -> int:
+    """`thumbnet train`."""
+    settings = _settings(flags)
+    fit(settings, resume=flags.resume, overwrite=flags.overwrite)
+    run = RunFolder.open(settings.output)
+    _print(evaluation_table(run.read_evaluation() or {}))
+    Console().print(f"report: {run.report}", soft_wrap=True)
+    return 0
+
+
+def train_teacher(flags: Namespace) -> int:
+    """`thumbnet train-teacher`."""
+    settings = _settings(flags)
+    weights = fit_teacher(settings, resume=flags.resume, overwrite=flags.overwrite)
+    _print(evaluation_table(RunFolder.open(settings.output).read_evaluation() or {}))
+    Console().print(f"use it with: --teacher {settings.teacher} --teacher-weights {weights}", soft_wrap=True)
+    return 0
+
+
+def evaluate(flags: Namespace) -> int:
+    """`thumbnet evaluate`."""
+    result = evaluate_run(
+        flags.run,
+        flags.data,
+        holdout=flags.holdout,
+        allow_code=flags.allow_code,
+        batch_size=flags.batch_size,
+        workers=flags.workers,
+        device=flags.device,
+    )
+    run = RunFolder.open(flags.run)
+    write_report(run)
+    _print(evaluation_table(result))
+    Console().print(f"written: {run.evaluation}, {run.predictions}, {run.report}", soft_wrap=True)
+    return 0
+
+
+def predict(flags: Namespace) -> int:
+    """`thumbnet predict`."""
+    bundle = ThumbNet.load(flags.run, allow_code=flags.allow_code, device=choose_device(flags.device))
+    announcer = Announcer()
+    answers = []
+    failed = False
+    for file in announcer.track(flags.files, len(flags.files), "predicting"):
+        try:
+            answers.append((file, bundle.classify(read_picture(Path(file)), top=flags.top)))
+        except PictureError as error:
+            announcer.warn(f"{file}: {error}")
+            failed = True
+    if flags.json:
+        for file, answer in answers:
+            print(json.dumps({"file": file, **dataclasses.asdict(answer)}, ensure_ascii=False))
+    elif answers:
+        _print(predictions_table(answers))
+    return SOME_FAILED if failed else 0
+
+
+def thumbnail(flags: Namespace) -> int:
+    """`thumbnet thumbnail`."""
+    bundle = ThumbNet.load(flags.run, allow_code=flags.allow_code, device=choose_device(flags.device))
+    announcer = Announcer()
+    output = Path(flags.output)
+    result = thumbnail_folder(bundle, Path(flags.source), output, overwrite=flags.overwrite, announcer=announcer)
+    for name, reason in result.failures:
+        announcer.warn(f"{name}: {reason}")
+    sizes = f"{result.source_bytes / 1e6:.1f} MB of pictures became {result.thumbnail_bytes / 1e6:.1f} MB"
+    print(f"{result.written} thumbnails in {output} ({sizes}), {len(result.failures)} failed")
+    return SOME_FAILED if result.failures else 0
+
+
+def info(flags: Namespace) -> int:
+    """`thumbnet info`."""
+    bundle = ThumbNet.load(flags.run, allow_code=flags.allow_code)
+    _print(info_table(bundle))
+    evaluation = RunFolder(flags.run).read_evaluation()
+    if evaluation:
+        _print(evaluation_table(evaluation))
+    return 0
+
+
+def report(flags: Namespace) -> int:
+    """`thumbnet report`."""
+    run = RunFolder.open(flags.run)
+    if not run.read_metrics():
+        raise CheckpointError(
+            f"{flags.run} has no completed epoch to report on; train it first, or go on with --resume"
+        )
+    write_report(run)
+    print(run.report)
+    return 0
+
+
+def _settings(flags: Namespace) -> TrainSettings:
+    names = {field.name for field in dataclasses.fields(TrainSettings)}
+    given = {name: value for name, value in vars(flags).items() if name in names}
+    return TrainSettings(**given)
+
+
+def _print(table: object) -> None:
+    Console(highlight=False).print(table)

@@ -1,0 +1,50 @@
+"""Runs one command, and turns what goes wrong into one line and an exit code.
+
+0: done. 1: a fault that is not the user's (a full disk, or a defect, which keeps its traceback). 2: something the user
+can put right. 130: interrupted.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from jsonargparse import ArgumentError
+
+from thumbnet.cli.parser import build_parser, explain, normalise_flags, resume_from_run
+from thumbnet.errors import ThumbNetError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `thumbnet ARGUMENTS`.
+
+    Args:
+        arguments: Without the program's name; by default those of the process.
+
+    Returns:
+        The exit code.
+    """
+    given = normalise_flags(sys.argv[1:] if arguments is None else arguments)
+    parser = build_parser()
+    if not given:
+        parser.print_help()
+        return 2
+    try:
+        parsed = parser.parse_args(resume_from_run(given))
+        # Commands import torch; help and mistyped flags should not wait for it.
+        from thumbnet.cli import commands
+
+        command = getattr(commands, parsed.subcommand.replace("-", "_"))
+        code: int = command(parser.instantiate(parsed)[parsed.subcommand])
+    except ArgumentError as error:
+        return _fail(explain(error, parser, given), 2)
+    except ThumbNetError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted; a training run goes on with --resume", 130)
+    except BrokenPipeError:
+        return 1
+    return code
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"thumbnet: error: {' '.join(message.split())}", file=sys.stderr)
+    return code

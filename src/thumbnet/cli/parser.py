@@ -1,0 +1,176 @@
+"""Flags. The settings' dataclasses and their docstrings are the flags and their help; nothing is said twice.
+
+Flat flags are written with dashes (`--batch-size`), grouped ones as in YAML (`--views.per_image`); both spellings of a
+flat flag are understood.
+"""
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+from thumbnet.config import TrainSettings
+from thumbnet.run_record import RECORD_KEY
+
+DESCRIPTION = "Turns any well-trained image classifier into one that works on thumbnails."
+SWITCHES = ("--student.keep_stem_resolution", "--cache.pixels")
+FLAT_FLAG = re.compile(r"--[a-z][a-z0-9]*(?:[_-][a-z0-9]+)+(?![\w.-])")
+NOT_FOR_TEACHERS = {
+    "ratio",
+    "downscaler",
+    "student",
+    "feature_mapping",
+    "cache",
+    "loss.mm",
+    "loss.cl",
+    "loss.kd",
+    "loss.fm",
+    "loss.temperature",
+    "views.per_image",
+}
+
+
+class Parser(ArgumentParser):
+    """jsonargparse's, with flat flags shown with dashes."""
+
+    def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
+        """The help text."""
+        return FLAT_FLAG.sub(lambda flag: flag[0].replace("_", "-"), super().format_help(formatter))
+
+
+def build_parser() -> Parser:
+    """The parser of every command."""
+    from thumbnet import __version__
+
+    parser = Parser(prog="thumbnet", description=DESCRIPTION, exit_on_error=False, version=f"thumbnet {__version__}")
+    commands = parser.add_subcommands(required=True, dest="subcommand")
+    commands.add_subcommand("train", _train_parser(), help="train a downscaler and a student from a frozen teacher")
+    commands.add_subcommand("train-teacher", _train_teacher_parser(), help="fine-tune a classifier to be the teacher")
+    commands.add_subcommand("evaluate", _evaluate_parser(), help="accuracy of a run beside its teacher")
+    commands.add_subcommand("predict", _predict_parser(), help="classify pictures or thumbnails")
+    commands.add_subcommand("thumbnail", _thumbnail_parser(), help="make thumbnails of a folder of pictures")
+    commands.add_subcommand("info", _run_parser(), help="what a run or bundle is and how well it does")
+    commands.add_subcommand("report", _run_parser(), help="write a run's report.html again")
+    return parser
+
+
+def normalise_flags(arguments: Sequence[str]) -> list[str]:
+    """Flat flags as the settings name them: `--batch-size=8` becomes `--batch_size=8`."""
+    normal = []
+    for argument, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+        flag, equals, value = argument.partition("=")
+        if not flag.startswith("--"):
+            normal.append(argument)
+            continue
+        name = "--" + flag[2:].replace("-", "_")
+        # A setting that is a yes or no may be given without its value.
+        switched = name in SWITCHES and not equals and following.startswith("--")
+        normal.append(f"{name}=true" if switched else f"{name}{equals}{value}")
+    return normal
+
+
+def resume_from_run(arguments: list[str]) -> list[str]:
+    """Lets `--resume --output RUN` stand for all the settings that RUN was begun with."""
+    if "--resume" not in arguments or "--config" in arguments or arguments[0] not in ("train", "train-teacher"):
+        return arguments
+    joined = [part for argument in arguments for part in argument.split("=", 1)]
+    output = joined[joined.index("--output") + 1] if "--output" in joined[:-1] else ""
+    config = Path(output) / "config.yaml"
+    return [arguments[0], "--config", str(config), *arguments[1:]] if output and config.is_file() else arguments
+
+
+def explain(error: ArgumentError, parser: ArgumentParser, arguments: Sequence[str]) -> str:
+    """One line for a wrong flag or YAML key, with the nearest right one."""
+    message = " ".join(str(error).split())
+    message = re.sub(r"^error: ", "", message)
+    message = re.sub(r'Parser key "([^"]+)":', r"--\1:", message)
+    message = re.sub(
+        r"(?<=required: ).*",
+        lambda names: ", ".join(f"--{name.rpartition('.')[2]}" for name in names[0].split(", ")),
+        message,
+    )
+    message = re.sub(r"a <class 'int'>", "a whole number", message)
+    message = re.sub(r"<class '(\w+)'>", r"\1", message).replace("typing.", "")
+    command = arguments[0] if arguments and not arguments[0].startswith("-") else ""
+    known = _flags_of(parser, command)
+    wrong = re.search(r"unrecognized arguments: (?P<flag>--[\w.-]+)|(?:option|key|[Kk]ey) '(?P<key>[\w.-]+)'", message)
+    if wrong:
+        name = (wrong["flag"] or wrong["key"]).removeprefix("--")
+        last = {flag.rpartition(".")[2]: flag for flag in known}
+        near = difflib.get_close_matches(name, known, 1) or [
+            last[part] for part in difflib.get_close_matches(name, last, 1)
+        ]
+        message += f"; did you mean --{near[0]}?" if near else ""
+    message = FLAT_FLAG.sub(lambda flag: flag[0].replace("_", "-"), message)
+    return f"{message}; see thumbnet {command} --help" if command else f"{message}; see thumbnet --help"
+
+
+def _flags_of(parser: ArgumentParser, command: str) -> list[str]:
+    subparsers = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    if command not in subparsers.choices:
+        return list(subparsers.choices)
+    flags = [flag for action in subparsers.choices[command]._actions for flag in action.option_strings]
+    return [flag.removeprefix("--") for flag in flags if flag.startswith("--")]
+
+
+def _train_parser() -> Parser:
+    parser = Parser(description="Train a downscaler and a student from a frozen teacher.", exit_on_error=False)
+    _add_settings(parser, skip=set())
+    return parser
+
+
+def _train_teacher_parser() -> Parser:
+    parser = Parser(description="Fine-tune a classifier at full size; leaves teacher.safetensors.", exit_on_error=False)
+    _add_settings(parser, skip=NOT_FOR_TEACHERS)
+    return parser
+
+
+def _add_settings(parser: Parser, skip: set[str]) -> None:
+    parser.add_argument(
+        "--config", action="config", help="YAML file with any of these settings; flags take precedence."
+    )
+    parser.add_class_arguments(TrainSettings, skip=skip)
+    parser.add_argument("--resume", action="store_true", help="Go on with the run in --output where it was stopped.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace the run in --output.")
+    # A run's own config.yaml is a recipe; what it records beside the settings is not for the user to choose.
+    parser.add_argument(f"--{RECORD_KEY}", type=dict | None, default=None, help=argparse.SUPPRESS)
+
+
+def _run_parser(run: str = "A run folder.") -> Parser:
+    parser = Parser(exit_on_error=False)
+    parser.add_argument("run", type=str, help=run)
+    parser.add_argument(
+        "--allow_code", action="store_true", help="Import the package.module:factory that the bundle names."
+    )
+    return parser
+
+
+def _evaluate_parser() -> Parser:
+    parser = _run_parser()
+    parser.add_argument("--data", type=str | None, default=None, help="Folder or elpv; by default the run's own.")
+    parser.add_argument("--holdout", type=float | None, default=None, help="Share held out of one folder of classes.")
+    parser.add_argument("--batch_size", type=int, default=32, help="Pictures at a time.")
+    parser.add_argument("--workers", type=int | None, default=None, help="Processes that read pictures.")
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, mps.")
+    return parser
+
+
+def _predict_parser() -> Parser:
+    parser = _run_parser("A run or bundle folder.")
+    parser.add_argument("files", type=str, nargs="+", help="Full pictures, or ready thumbnails.")
+    parser.add_argument("--top", type=int, default=1, help="How many classes to rank.")
+    parser.add_argument("--json", action="store_true", help="One JSON object a line instead of a table.")
+    parser.add_argument("--device", type=str, default="cpu", help="auto, cpu, cuda, mps.")
+    return parser
+
+
+def _thumbnail_parser() -> Parser:
+    parser = _run_parser("A run or bundle folder.")
+    parser.add_argument("source", type=str, help="Folder of pictures (with its subfolders), or one picture.")
+    parser.add_argument("output", type=str, help="Folder for the thumbnails, as PNG, in the same subfolders.")
+    parser.add_argument("--overwrite", action="store_true", help="Write into a folder that holds files already.")
+    parser.add_argument("--device", type=str, default="cpu", help="auto, cpu, cuda, mps.")
+    return parser

@@ -1,0 +1,82 @@
+"""Results as tables for a terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from thumbnet.bundle import Classification, ThumbNet
+from thumbnet.profiling import count_macs, count_parameters
+
+ROWS = (
+    ("teacher", "teacher on images"),
+    ("untrained_bicubic", "untrained on bicubic thumbnails"),
+    ("student", "ThumbNet: student on thumbnails"),
+)
+
+
+def evaluation_table(result: dict[str, Any]) -> Table:
+    """Accuracies and costs, one network a row."""
+    data = result["data"]
+    table = Table(title=f"{data['name']}: {data['pictures']:,} pictures ({data['description']})", title_justify="left")
+    many_classes = len(result["student" if "student" in result else "teacher"]["per_class"]) > 5
+    for heading in ("", "top-1", *(["top-5"] if many_classes else []), "MACs", "bytes"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    sides = {"teacher": "image", "untrained_bicubic": "thumbnail", "student": "thumbnail"}
+    for key, name in ROWS:
+        if key in result:
+            top5 = [f"{result[key]['top5']:.2%}"] if many_classes else []
+            macs = result["student" if key == "untrained_bicubic" else key]["macs"]
+            size = result.get("bytes", {}).get(sides[key]) if key != "untrained_bicubic" else None
+            table.add_row(name, f"{result[key]['top1']:.2%}", *top5, format_macs(macs), f"{size:,}" if size else "")
+    notes = []
+    if result.get("retention") is not None:
+        notes.append(f"retention {result['retention']:.1%}, agreement with the teacher {result['agreement']:.1%}")
+    if "downscaler" in result:
+        notes.append(f"downscaler {format_macs(result['downscaler']['macs'])} MACs")
+    table.caption = "; ".join(notes) or None
+    table.caption_justify = "left"
+    return table
+
+
+def predictions_table(answers: Sequence[tuple[str, Classification]]) -> Table:
+    """One picture a row, with what it was taken for."""
+    table = Table()
+    for heading in ("file", "taken as", "label", "score"):
+        table.add_column(heading, overflow="fold")
+    for file, answer in answers:
+        labels = "\n".join(one.label for one in answer.ranked)
+        scores = "\n".join(f"{one.score:.1%}" for one in answer.ranked)
+        table.add_row(file, f"{answer.given}", labels, scores)
+    return table
+
+
+def info_table(bundle: ThumbNet) -> Table:
+    """What a bundle is."""
+    description = bundle.description
+    shown = ", ".join(bundle.labels[:8]) + (f", … ({len(bundle.labels)})" if len(bundle.labels) > 8 else "")
+    preprocessing = description.preprocessing
+    table = Table(show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    downscaler_macs = format_macs(count_macs(bundle.downscaler, bundle.image_side))
+    rows = {
+        "architecture": description.architecture,
+        "labels": shown,
+        "ratio": f"{description.ratio} per side, {description.ratio**2} times fewer pixels",
+        "image": f"{bundle.image_side} px, {preprocessing.crop_share:.1%} centre crop, {preprocessing.interpolation}",
+        "thumbnail": f"{bundle.thumbnail_side} px",
+        "downscaler": f"{description.downscaler.kind}, {downscaler_macs} MACs",
+        "student": f"{format_macs(count_macs(bundle.student, bundle.thumbnail_side))} MACs, "
+        f"{count_parameters(bundle.student):,} parameters"
+        + (", stem resolution kept" if description.student.keep_stem_resolution else ""),
+        "normalisation": f"mean {preprocessing.mean}, std {preprocessing.std}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def format_macs(macs: int) -> str:
+    """`22.1 M`, `4.09 G`."""
+    return f"{macs / 1e9:.2f} G" if macs >= 1e9 else f"{macs / 1e6:.1f} M"

@@ -1,0 +1,246 @@
+"""The training loop. It runs an objective over batches and keeps what is needed to go on after a stop.
+
+Knows no loss by name and no network by kind; `training` decides what is trained and what becomes of it.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from timm.utils import ModelEmaV3
+from torch import nn
+from torch.utils.data import DataLoader
+
+from thumbnet.checkpoint import Position, TrainingState
+from thumbnet.config import TrainSettings
+from thumbnet.data.batches import (
+    Batch,
+    EpochOrder,
+    LoaderSettings,
+    StoredViewDataset,
+    ViewDataset,
+    evaluation_loader,
+    to_image,
+    training_loader,
+)
+from thumbnet.data.folders import Pictures
+from thumbnet.devices import cache_folder, choose_device, keep_freed_memory, make_accelerator, readers
+from thumbnet.evaluation import top1_of
+from thumbnet.networks.assembly import Assembly
+from thumbnet.networks.downscaler import PaperDownscaler
+from thumbnet.networks.pair import Pair
+from thumbnet.objective import Objective, StepTensors, check_finite
+from thumbnet.optimization import averaged, build_average, build_optimizer, build_schedule
+from thumbnet.progress import Announcer, StepBar, format_losses
+from thumbnet.run_folder import RunFolder
+from thumbnet.teacher_answers import CachedAnswers, LiveAnswers, NoAnswers, TeacherAnswers, fill_cache, open_cache
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a training run is made of.
+
+    Attributes:
+        settings: All of them.
+        run: Where it is kept.
+        train: Readable pictures to train on.
+        evaluation: Readable pictures held out.
+        fingerprint: Of the training pictures.
+        assembly: The networks.
+        objective: What is minimised.
+        announcer: Shows progress.
+    """
+
+    settings: TrainSettings
+    run: RunFolder
+    train: Pictures
+    evaluation: Pictures
+    fingerprint: str
+    assembly: Assembly
+    objective: Objective
+    announcer: Announcer
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loop:
+    plan: Plan
+    device: torch.device
+    accelerator: Accelerator
+    order: EpochOrder
+    loader: DataLoader[Batch]
+    evaluation_loader: DataLoader[Batch]
+    teacher_says: TeacherAnswers
+    model: nn.Module
+    state: TrainingState
+    bar: StepBar
+
+
+def run_loop(plan: Plan) -> Pair:
+    """Trains from the start, or from the last checkpoint in the run folder.
+
+    Args:
+        plan: What to train, on what, towards what.
+
+    Returns:
+        The averaged networks, in eval mode.
+
+    Raises:
+        TrainingError: If a loss is no longer finite; the last checkpoint stays as it was.
+        StorageError: If the disk is full.
+    """
+    settings = plan.settings
+    device = choose_device(settings.device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    accelerator = make_accelerator(device, settings.optimizer, settings.tracker, plan.run.path)
+    reading = LoaderSettings(workers=readers(settings.workers), pin_memory=device.type == "cuda")
+    slices, views = settings.optimizer.accumulation_steps, settings.views.per_image
+    order = EpochOrder(len(plan.train), settings.batch_size, slices, views, settings.seed)
+    loader, teacher_says = _batches_and_answers(plan, order, reading, device)
+    # Filling a cache must not change what training draws from here on.
+    set_seed(settings.seed)
+    state = _starting_state(plan, order, device)
+    position = state.position
+    if plan.run.checkpoint.exists():
+        state.restore(plan.run.checkpoint)
+        plan.announcer.say(f"resuming after epoch {position.epoch}, step {position.step}")
+    model, _, loader = accelerator.prepare(state.pair, state.optimizer, loader)
+    with plan.announcer.steps(settings.epochs * order.batches, "training") as bar:
+        loop = _Loop(
+            plan=plan,
+            device=device,
+            accelerator=accelerator,
+            order=order,
+            loader=loader,
+            evaluation_loader=evaluation_loader(
+                plan.evaluation, plan.assembly.preprocessing, settings.batch_size, reading
+            ),
+            teacher_says=teacher_says,
+            model=model,
+            state=state,
+            bar=bar,
+        )
+        while position.epoch < settings.epochs:
+            _train_epoch(loop)
+            _finish_epoch(loop)
+    accelerator.end_training()
+    return averaged(state.average, state.pair).eval()
+
+
+def _train_epoch(loop: _Loop) -> None:
+    position, settings = loop.state.position, loop.plan.settings
+    loop.order.epoch, loop.order.start = position.epoch, position.slices
+    started = saved = time.monotonic()
+    loop.model.train()
+    for batch in loop.loader:
+        losses = _train_slice(loop, batch)
+        position.slices += 1
+        for name, value in losses.items():
+            position.loss_sums[name] = position.loss_sums.get(name, 0.0) + value
+        if not loop.accelerator.sync_gradients:
+            continue
+        position.step += 1
+        loop.state.schedule.step()
+        if loop.state.average is not None:
+            loop.state.average.update(loop.state.pair, step=position.step)
+        loop.bar.update(position.step, losses)
+        if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+            loop.state.save(loop.plan.run.checkpoint)
+            saved = time.monotonic()
+    position.seconds += time.monotonic() - started
+
+
+def _train_slice(loop: _Loop, batch: Batch) -> dict[str, float]:
+    """Forward, losses, backward; and, where a batch is complete, the optimiser's step."""
+    accelerator, optimizer = loop.accelerator, loop.state.optimizer
+    with accelerator.accumulate(loop.model):
+        image = to_image(batch, loop.device)
+        teacher_logits, teacher_features = loop.teacher_says(batch, image)
+        output = loop.model(image)
+        total, losses = loop.plan.objective(
+            StepTensors(
+                image=image,
+                thumbnail=output.thumbnail,
+                label=batch.label,
+                student_logits=output.logits,
+                teacher_logits=teacher_logits,
+                student_features=output.features,
+                decoded_features=output.decoded,
+                teacher_features=teacher_features,
+            )
+        )
+        check_finite({**losses, "total": total.detach()}, loop.state.position.step)
+        accelerator.backward(total)
+        if accelerator.sync_gradients:
+            if loop.plan.settings.optimizer.clip_grad_norm:
+                accelerator.clip_grad_norm_(loop.model.parameters(), loop.plan.settings.optimizer.clip_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+    return dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
+
+
+def _finish_epoch(loop: _Loop) -> None:
+    plan, state, position = loop.plan, loop.state, loop.state.position
+    top1 = top1_of(averaged(state.average, state.pair), loop.evaluation_loader, loop.device)
+    losses = {name: total / position.slices for name, total in position.loss_sums.items()}
+    record = {"epoch": position.epoch + 1, "step": position.step, **losses, "top1": top1}
+    lr = state.schedule.get_last_lr()[-1]
+    plan.run.append_metrics({**record, "lr": lr, "seconds": round(position.seconds, 2)})
+    loop.accelerator.log(record, step=position.step)
+    counted = f"epoch {position.epoch + 1}/{plan.settings.epochs}"
+    plan.announcer.say(f"{counted}  {format_losses(losses)}  top-1 {top1:.2%}  {position.seconds:.0f} s")
+    position.start_next_epoch()
+    state.save(plan.run.checkpoint)
+
+
+def _starting_state(plan: Plan, order: EpochOrder, device: torch.device) -> TrainingState:
+    settings = plan.settings
+    pair = _on_device(plan.assembly.pair, device)
+    if isinstance(pair.downscaler, PaperDownscaler):
+        dataset = ViewDataset(plan.train, settings.views, plan.assembly.preprocessing, settings.seed)
+        first = [dataset[key] for key in next(iter(order))]
+        pair.downscaler.calibrate(to_image(Batch(*map(torch.stack, zip(*first, strict=True))), device))
+    optimizer = build_optimizer(pair, settings.optimizer, settings.lr)
+    average: ModelEmaV3 | None = None
+    if settings.optimizer.ema_decay:
+        average = build_average(pair, settings.optimizer.ema_decay)
+    return TrainingState(
+        pair=pair,
+        average=average,
+        optimizer=optimizer,
+        schedule=build_schedule(optimizer, settings.epochs * order.batches, settings.optimizer.warmup_share),
+        position=Position(),
+    )
+
+
+def _batches_and_answers(
+    plan: Plan, order: EpochOrder, reading: LoaderSettings, device: torch.device
+) -> tuple[DataLoader[Batch], TeacherAnswers]:
+    """The training batches, and the teacher's word on them: none, live, or from the cache."""
+    settings, assembly = plan.settings, plan.assembly
+    dataset = ViewDataset(plan.train, settings.views, assembly.preprocessing, settings.seed)
+    loader = training_loader(dataset, order, reading)
+    if not plan.objective.needs_teacher:
+        return loader, NoAnswers()
+    if not settings.views.per_image:
+        return loader, LiveAnswers(_on_device(assembly.teacher, device), assembly.preprocessing)
+    folder, classes = cache_folder(settings.cache) / "teacher", len(plan.train.classes)
+    rows = len(plan.train) * settings.views.per_image
+    cache = open_cache(folder, assembly, settings, plan.fingerprint, rows, classes, plan.announcer)
+    if not cache.complete:
+        teacher, batch_size = _on_device(assembly.teacher, device), settings.batch_size
+        fill_cache(cache, teacher, assembly.preprocessing, dataset, batch_size, reading, device, plan.announcer)
+    if cache.pixels is not None:
+        stored = StoredViewDataset(cache.pixels, plan.train.labels, settings.views.per_image)
+        loader = training_loader(stored, order, replace(reading, workers=0))
+    return loader, CachedAnswers(cache)
+
+
+def _on_device(network: Network, device: torch.device) -> Network:
+    """Moves a network, its convolutions in channels-last order."""
+    return network.to(device).to(memory_format=torch.channels_last)

@@ -1,0 +1,180 @@
+"""The tables and key numbers of the report, made from evaluation.json.
+
+Pure functions of what was measured: anything of it may be missing. Knows no HTML and no files.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from thumbnet.report.wording import UNKNOWN, percent, points, quantity, standard_error, times
+
+NETWORKS = {"teacher": "teacher", "untrained_bicubic": "untrained, bicubic thumbnail", "student": "student (ThumbNet)"}
+MOST_CLASSES, WORST_CLASSES = 50, 10
+
+Evaluation = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a table shows in one place; `note` is set smaller beside it."""
+
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows by their name; the first column heads the names."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """One number that a reader looks for first, with its meaning."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+def evaluated_networks(evaluation: Evaluation) -> list[str]:
+    """Keys of the networks that were measured, in the order of the report."""
+    return [name for name in NETWORKS if name in evaluation]
+
+
+def key_sentence(evaluation: Evaluation | None, ratio: int) -> str:
+    """What came out, in one sentence, whatever was measured."""
+    if evaluation is None or not evaluated_networks(evaluation):
+        return "This run has not been evaluated yet."
+    thumbnails = f"on thumbnails with {times(ratio**2)} times fewer pixels"
+    retention = evaluation.get("retention")
+    if retention is not None:
+        return f"The student keeps {percent(retention)} of the teacher's accuracy, {thumbnails}."
+    pictures = evaluation.get("data", {}).get("pictures")
+    counted = f"{pictures:,} pictures" if pictures else "the pictures"
+    if "student" in evaluation:
+        return f"The student classifies {percent(evaluation['student']['top1'])} of {counted} correctly, {thumbnails}."
+    return f"The teacher classifies {percent(evaluation['teacher']['top1'])} of {counted} correctly."
+
+
+def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
+    """Retention, agreement, and what is saved in bytes and MACs; those that were measured."""
+    found = []
+    if evaluation.get("retention") is not None:
+        meaning = "the student's top-1 divided by the teacher's"
+        found.append(KeyNumber("retention", percent(evaluation["retention"]), meaning))
+    if evaluation.get("agreement") is not None:
+        meaning = "share of the pictures to which student and teacher give the same class"
+        found.append(KeyNumber("agreement", percent(evaluation["agreement"]), meaning))
+    sizes = evaluation.get("bytes")
+    if sizes:
+        image, thumbnail = quantity(sizes["image"], "B"), quantity(sizes["thumbnail"], "B")
+        fewer = _fewer(sizes["image"], sizes["thumbnail"])
+        meaning = f"mean size of a picture file as it is stored, and of its thumbnail as PNG{fewer}"
+        found.append(KeyNumber("bytes", f"{image} → {thumbnail}", meaning))
+    if "teacher" in evaluation and "student" in evaluation:
+        teacher, student = _cost(evaluation, "teacher", "macs"), _cost(evaluation, "student", "macs")
+        value = f"{quantity(teacher)} → {quantity(student)}"
+        found.append(KeyNumber("MACs", value, f"a picture, teacher and student alone{_fewer(teacher, student)}"))
+    return found
+
+
+def accuracy_table(evaluation: Evaluation) -> Table:
+    """Accuracy and cost of every network that was measured, a column each."""
+    names = evaluated_networks(evaluation)
+    pictures = evaluation.get("data", {}).get("pictures")
+    rows = [("top-1", tuple(_accuracy_cell(evaluation[name].get("top1"), pictures) for name in names))]
+    # With five classes or fewer every answer is among the first five.
+    if any(len(evaluation[name].get("per_class", ())) > 5 for name in names):
+        rows.append(("top-5", tuple(_accuracy_cell(evaluation[name].get("top5"), pictures) for name in names)))
+    rows.append(("MACs per picture, network alone", _cells(names, lambda name: _cost(evaluation, name, "macs"))))
+    if "downscaler" in evaluation:
+        rows.append(("MACs, downscaler + network", _cells(names, lambda name: _with_downscaler(evaluation, name))))
+    rows.append(("parameters", _cells(names, lambda name: _cost(evaluation, name, "parameters"))))
+    if "downscaler" in evaluation:
+        extra = evaluation["downscaler"].get("parameters")
+        rows.append(("parameters of the downscaler", _cells(names, lambda name: extra if name == "student" else None)))
+    return Table(_accuracy_caption(pictures), ("", *(NETWORKS[name] for name in names)), tuple(rows))
+
+
+def class_table(evaluation: Evaluation) -> Table | None:
+    """Accuracy by class, what lost most first; only the ten worst of more than fifty classes."""
+    shares = {name: evaluation.get(name, {}).get("per_class") for name in ("teacher", "student")}
+    known = {name: values for name, values in shares.items() if values}
+    if not known:
+        return None
+    compared = len(known) == 2
+    order = _by_loss(known)
+    shown = order if len(order) <= MOST_CLASSES else order[:WORST_CLASSES]
+    rows = []
+    for label in shown:
+        cells = [Cell(percent(values.get(label))) for values in known.values()]
+        if compared:
+            lost = _difference(known["teacher"].get(label), known["student"].get(label))
+            cells.append(Cell(UNKNOWN if lost is None else points(lost)))
+        rows.append((label, tuple(cells)))
+    columns = ("class", *known, *(["difference"] if compared else []))
+    return Table(_class_caption(len(order), len(shown), compared), columns, tuple(rows))
+
+
+def _accuracy_caption(pictures: int | None) -> str:
+    if not pictures:
+        return "Accuracy and cost."
+    return f"Accuracy and cost, on {pictures:,} pictures. ± is one binomial standard error, in percentage points."
+
+
+def _class_caption(classes: int, shown: int, compared: bool) -> str:
+    first = "those that lose most first" if compared else "the least accurate first"
+    unit = "; difference in percentage points" if compared else ""
+    if shown == classes:
+        return f"Accuracy by class, {first}{unit}."
+    which = "that lose most" if compared else "that are least accurate"
+    return f"Accuracy of the {shown} of {classes:,} classes {which}{unit}."
+
+
+def _accuracy_cell(share: float | None, pictures: int | None) -> Cell:
+    if share is None or not pictures:
+        return Cell(percent(share))
+    return Cell(percent(share), f"± {100 * standard_error(share, pictures):.1f}")
+
+
+def _cells(names: Sequence[str], count: Callable[[str], float | None]) -> tuple[Cell, ...]:
+    return tuple(Cell(quantity(count(name))) for name in names)
+
+
+def _cost(evaluation: Evaluation, name: str, what: str) -> float | None:
+    # The untrained network is the student before training: the same layers, so the same cost, recorded once.
+    measured = "student" if name == "untrained_bicubic" else name
+    value: float | None = evaluation.get(measured, {}).get(what)
+    return value
+
+
+def _with_downscaler(evaluation: Evaluation, name: str) -> float | None:
+    downscaler, network = evaluation["downscaler"].get("macs"), _cost(evaluation, name, "macs")
+    # The teacher has no downscaler, and the plain bicubic filter's own cost is not recorded.
+    return None if name != "student" or downscaler is None or network is None else downscaler + network
+
+
+def _fewer(before: float | None, after: float | None) -> str:
+    return f": {times(before / after)} times fewer" if before and after and before > after else ""
+
+
+def _difference(teacher: float | None, student: float | None) -> float | None:
+    if teacher is None or student is None or math.isnan(teacher) or math.isnan(student):
+        return None
+    return student - teacher
+
+
+def _by_loss(known: Mapping[str, Mapping[str, float]]) -> list[str]:
+    def key(label: str) -> float:
+        values = [by_class.get(label) for by_class in known.values()]
+        change = _difference(values[0], values[1]) if len(values) == 2 else _difference(0.0, values[0])
+        return math.inf if change is None else change
+
+    labels = dict.fromkeys(label for values in known.values() for label in values)
+    return sorted(labels, key=key)

@@ -1,0 +1,88 @@
+"""A folder of pictures becomes a mirrored folder of PNG thumbnails."""
+
+from collections import Counter
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from thumbnet.bundle import ThumbNet
+from thumbnet.data.pictures import PICTURE_SUFFIXES, read_picture
+from thumbnet.errors import ConfigError, DataError, PictureError
+from thumbnet.progress import Announcer
+from thumbnet.storage import write_atomically
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderResult:
+    """What became of a folder.
+
+    Attributes:
+        written: Number of thumbnails written.
+        failures: Name and reason of each picture that could not be read.
+        source_bytes: Size of the pictures that were read.
+        thumbnail_bytes: Size of their thumbnails.
+    """
+
+    written: int
+    failures: tuple[tuple[str, str], ...]
+    source_bytes: int
+    thumbnail_bytes: int
+
+
+def thumbnail_folder(
+    bundle: ThumbNet, source: Path, output: Path, *, overwrite: bool, announcer: Announcer
+) -> FolderResult:
+    """Writes the thumbnail of every picture below `source` to the same place below `output`, as PNG.
+
+    Args:
+        bundle: Makes the thumbnails.
+        source: A folder, searched with all its subfolders, or one picture.
+        output: The folder to write to.
+        overwrite: Go ahead although `output` holds files; thumbnails of the same name are replaced, others stay.
+        announcer: Shows progress.
+
+    Raises:
+        DataError: If there is no picture at `source`.
+        ConfigError: If `output` holds files and `overwrite` is not given, or it cannot be written to.
+    """
+    pictures = _list_pictures(source, output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())) and not overwrite:
+        raise ConfigError(f"output: {output} exists; give --overwrite to write into it, or another folder")
+    root = source if source.is_dir() else source.parent
+    names = [picture.relative_to(root) for picture in pictures]
+    shared = Counter(name.with_suffix("") for name in names)
+    failures: list[tuple[str, str]] = []
+    written = source_bytes = thumbnail_bytes = 0
+    for picture, name in announcer.track(zip(pictures, names, strict=True), len(pictures), "thumbnails"):
+        # `a.jpg` and `a.png` in one folder keep their endings apart.
+        target = output / (name.with_suffix(".png") if shared[name.with_suffix("")] == 1 else f"{name}.png")
+        try:
+            thumbnail = bundle.thumbnail(read_picture(picture))
+        except PictureError as error:
+            failures.append((str(name), str(error)))
+            continue
+        buffer = BytesIO()
+        thumbnail.save(buffer, format="png", optimize=True)
+        write_atomically(target, buffer.getvalue())
+        written += 1
+        source_bytes += picture.stat().st_size
+        thumbnail_bytes += len(buffer.getvalue())
+    return FolderResult(
+        written=written, failures=tuple(failures), source_bytes=source_bytes, thumbnail_bytes=thumbnail_bytes
+    )
+
+
+def _list_pictures(source: Path, output: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise DataError(f"pictures: nothing at {source}; give a folder or a picture")
+    inside = output.absolute()
+    found = [
+        path
+        for path in sorted(source.rglob("*"))
+        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and inside not in path.absolute().parents
+    ]
+    if not found:
+        raise DataError(f"pictures: none in {source} ({', '.join(PICTURE_SUFFIXES)}); give a folder that holds some")
+    return found

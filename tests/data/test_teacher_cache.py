@@ -1,0 +1,313 @@
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from thumbnet.data.teacher_cache import TeacherCache
+from thumbnet.errors import ConfigError, StorageError
+
+OpenCache = Callable[..., TeacherCache]
+SHAPES: dict[str, tuple[int, ...]] = {"logits": (5,), "stage.1": (4, 2, 2)}
+ROW_BYTES = 2 * (5 + 16)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """The lines that were announced."""
+    return []
+
+
+@pytest.fixture
+def open_cache(tmp_path: Path, said: list[str]) -> OpenCache:
+    """Opens the cache of the given key, with ten rows unless told otherwise."""
+
+    def open_cache(key: str = "key", rows: int = 10, limit_bytes: float = 1e6, **options: Any) -> TeacherCache:
+        return TeacherCache(tmp_path / "caches" / key, rows, SHAPES, limit_bytes, said.append, **options)
+
+    return open_cache
+
+
+def answers(count: int, seed: int = 0) -> dict[str, Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    return {name: torch.randn(count, *shape, generator=random) for name, shape in SHAPES.items()}
+
+
+def rows_of(cache: TeacherCache, *rows: int) -> dict[str, Tensor]:
+    return cache.read(torch.tensor(rows), CPU)
+
+
+def filled_cache(open_cache: OpenCache, key: str = "key") -> TeacherCache:
+    cache = open_cache(key)
+    cache.append(answers(10))
+    cache.save()
+    return cache
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+# Reading and writing.
+
+
+def test_answers_are_read_back_by_row_in_half_precision(open_cache: OpenCache) -> None:
+    cache, written = open_cache(), answers(10)
+    cache.append({name: value[:7] for name, value in written.items()})
+    cache.append({name: value[7:] for name, value in written.items()})
+    read = rows_of(cache, 9, 0, 7, 7)
+    for name, value in written.items():
+        assert read[name].dtype == torch.float32
+        assert torch.equal(read[name], value[[9, 0, 7, 7]].half().float())
+
+
+def test_answers_that_carry_gradients_or_another_precision_are_taken(open_cache: OpenCache) -> None:
+    cache, written = open_cache(), answers(10)
+    cache.append({name: value.double().requires_grad_() for name, value in written.items()})
+    assert torch.equal(rows_of(cache, 3)["logits"], written["logits"][[3]].half().float())
+
+
+def test_values_beyond_half_precision_are_clamped_to_its_range(open_cache: OpenCache) -> None:
+    cache, written = open_cache(), answers(10)
+    written["logits"][0] = torch.tensor([1e9, -1e9, float("inf"), float("-inf"), 65_504.0])
+    cache.append(written)
+    assert rows_of(cache, 0)["logits"].tolist() == [[65_504.0, -65_504.0, 65_504.0, -65_504.0, 65_504.0]]
+
+
+def test_what_is_read_can_be_changed_without_changing_the_cache(open_cache: OpenCache) -> None:
+    cache = filled_cache(open_cache)
+    before = rows_of(cache, 0)["logits"]
+    rows_of(cache, 0)["logits"].zero_()
+    assert torch.equal(rows_of(cache, 0)["logits"], before)
+
+
+def test_pixels_are_kept_beside_the_answers(open_cache: OpenCache) -> None:
+    pixels = torch.randint(0, 256, (10, 3, 4, 4), dtype=torch.uint8)
+    cache = open_cache(pixels_shape=(3, 4, 4))
+    cache.append(answers(10), pixels)
+    cache.save()
+    reopened = open_cache(pixels_shape=(3, 4, 4))
+    assert reopened.complete
+    assert reopened.pixels is not None
+    assert reopened.pixels.dtype == np.uint8
+    np.testing.assert_array_equal(reopened.pixels, pixels.numpy())
+
+
+def test_no_pixels_are_kept_unless_asked_for(open_cache: OpenCache) -> None:
+    cache = open_cache()
+    cache.append(answers(10), torch.zeros(10, 3, 4, 4, dtype=torch.uint8))
+    assert cache.pixels is None
+    assert not (cache.folder / "pixels.npy").exists()
+
+
+# Going on.
+
+
+def test_a_complete_cache_is_complete_when_opened_again(open_cache: OpenCache) -> None:
+    cache = open_cache()
+    assert not cache.complete
+    cache.append(answers(10))
+    assert cache.complete
+    cache.save()
+    reopened = open_cache()
+    assert reopened.complete
+    assert torch.equal(rows_of(reopened, 4)["stage.1"], answers(10)["stage.1"][[4]].half().float())
+
+
+def test_filling_goes_on_where_it_was_saved(open_cache: OpenCache) -> None:
+    written = answers(10)
+    cache = open_cache()
+    cache.append({name: value[:4] for name, value in written.items()})
+    cache.save()
+    cache.append({name: value[4:8] for name, value in written.items()})
+    del cache  # killed between append and save
+
+    reopened = open_cache()
+    assert reopened.filled == 4
+    reopened.append({name: value[4:] for name, value in written.items()})
+    reopened.save()
+    assert open_cache().complete
+    for name, value in rows_of(open_cache(), *range(10)).items():
+        assert torch.equal(value, written[name].half().float())
+
+
+def test_a_cache_of_another_number_of_rows_is_filled_anew(open_cache: OpenCache) -> None:
+    filled_cache(open_cache)
+    cache = open_cache(rows=12)
+    assert cache.filled == 0
+    assert rows_of(cache, 11)["logits"].shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"null", b"[]", b'{"filled": 10}', b'{"filled": null, "rows": 10}', b"\xff"]
+)
+def test_a_cache_with_a_damaged_state_is_filled_anew(content: bytes, open_cache: OpenCache) -> None:
+    cache = filled_cache(open_cache)
+    (cache.folder / "state.json").write_bytes(content)
+    assert open_cache().filled == 0
+
+
+@pytest.mark.parametrize("size_bytes", [None, 0, 10, 200])
+def test_a_cache_with_a_lost_or_cut_array_is_filled_anew(size_bytes: int | None, open_cache: OpenCache) -> None:
+    array = filled_cache(open_cache).folder / "logits.npy"
+    if size_bytes is None:
+        array.unlink()
+    else:
+        os.truncate(array, size_bytes)
+    cache = open_cache()
+    assert cache.filled == 0
+    cache.append(answers(10))
+    cache.save()
+    assert torch.equal(rows_of(open_cache(), 9)["logits"], answers(10)["logits"][[9]].half().float())
+
+
+# Space.
+
+
+def test_the_size_is_announced_before_any_space_is_taken(tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    def announce(line: str) -> None:
+        assert not folder.exists()
+        lines.append(line)
+
+    folder = tmp_path / "caches" / "key"
+    TeacherCache(folder, 1_000_000, {"a": (3, 0)}, 1e9, announce)
+    TeacherCache(tmp_path / "small", 1_000, {"a": (50,)}, 1e9, lines.append)
+    assert lines[0] == f"teacher cache: 1,000,000 views × 0.0 kB = 0 MB of at most 1,000 MB in {folder} (new)"
+    assert lines[1] == f"teacher cache: 1,000 views × 0.1 kB = 0 MB of at most 1,000 MB in {tmp_path / 'small'} (new)"
+
+
+def test_the_announcement_says_how_far_the_cache_is_filled(open_cache: OpenCache, said: list[str]) -> None:
+    cache = open_cache()
+    cache.append(answers(4))
+    cache.save()
+    open_cache().append(answers(6))
+    filled_cache(open_cache, "other")
+    open_cache("other")
+    assert [line.rpartition("(")[2] for line in said] == ["new)", "4 filled)", "new)", "complete)"]
+
+
+@pytest.mark.parametrize("fallocate", [True, False])
+def test_the_space_is_taken_at_once(
+    fallocate: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    if not fallocate:  # as on macOS and Windows
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    folder = tmp_path / "key"
+    cache = TeacherCache(folder, 3_000, {"a": (500,)}, 1e9, said.append)
+    found = (folder / "a.npy").stat()
+    assert found.st_size >= 3_000_000
+    assert found.st_blocks * 512 >= 3_000_000, "the file is sparse"
+    assert not cache.read(torch.arange(3_000), CPU)["a"].any()
+
+
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_file_system_that_cannot_reserve_space_is_written_to_instead(
+    code: int, open_cache: OpenCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*_: object) -> None:
+        raise OSError(code, "cannot")
+
+    monkeypatch.setattr(os, "posix_fallocate", cannot, raising=False)
+    assert filled_cache(open_cache).complete
+
+
+def test_a_cache_over_the_limit_is_refused_naming_the_flags(open_cache: OpenCache, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_cache(limit_bytes=10 * ROW_BYTES - 1)
+    problem = str(caught.value)
+    assert problem.startswith("teacher cache: 10 views × 0.0 kB = 0 MB of at most 0 MB in ")
+    for flag in ("--views.per_image", "--cache.pixels false", "--feature_mapping.layers", "--cache.limit_gb"):
+        assert flag in problem
+    assert problem.isprintable(), "a problem is one line of text"
+    assert list(tmp_path.iterdir()) == []
+    assert open_cache(limit_bytes=10 * ROW_BYTES).filled == 0
+
+
+def test_pixels_count_towards_the_limit(open_cache: OpenCache) -> None:
+    with pytest.raises(ConfigError):
+        open_cache(limit_bytes=10 * (ROW_BYTES + 48) - 1, pixels_shape=(3, 4, 4))
+    open_cache(limit_bytes=10 * (ROW_BYTES + 48), pixels_shape=(3, 4, 4))
+
+
+def test_caches_unused_for_longest_make_way_and_are_announced(
+    open_cache: OpenCache, said: list[str], tmp_path: Path
+) -> None:
+    for age, key in enumerate(["old", "older", "oldest"], start=1):
+        cache = filled_cache(open_cache, key)
+        os.utime(cache.folder / "state.json", (1e9 - age, 1e9 - age))
+    taken = sum(path.stat().st_size for path in cache.folder.iterdir())
+    said.clear()
+    open_cache("new", limit_bytes=10 * ROW_BYTES + 2 * taken)
+    assert sorted(path.name for path in (tmp_path / "caches").iterdir()) == ["new", "old", "older"]
+    removed = f"teacher cache: removing {tmp_path / 'caches' / 'oldest'} (0 MB), unused for longest"
+    assert said[1:] == [f"{removed}, to stay within the limit"]
+
+
+def test_opening_a_cache_is_using_it(open_cache: OpenCache, tmp_path: Path) -> None:
+    for age, key in enumerate(["used", "unused"], start=1):
+        cache = filled_cache(open_cache, key)
+        os.utime(cache.folder / "state.json", (1e9 - 10 + age, 1e9 - 10 + age))
+    taken = sum(path.stat().st_size for path in cache.folder.iterdir())
+    open_cache("used")
+    open_cache("new", limit_bytes=10 * ROW_BYTES + taken)
+    assert sorted(path.name for path in (tmp_path / "caches").iterdir()) == ["new", "used"]
+
+
+def test_folders_that_are_no_caches_never_make_way(open_cache: OpenCache, tmp_path: Path) -> None:
+    precious = tmp_path / "caches" / "precious" / "thesis.npy"
+    precious.parent.mkdir(parents=True)
+    precious.write_bytes(bytes(10_000))
+    open_cache(limit_bytes=10 * ROW_BYTES)
+    assert precious.stat().st_size == 10_000
+
+
+def test_a_full_disk_is_a_storage_error_and_takes_no_space(
+    open_cache: OpenCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "posix_fallocate", full_disk, raising=False)
+    with pytest.raises(StorageError) as caught:
+        open_cache()
+    place = tmp_path / "caches" / "key"
+    assert str(caught.value) == f"no space left on the disk for {place}; free some, then go on with --resume"
+    assert caught.value.exit_code == 1
+    assert not place.exists()
+
+
+def test_a_full_disk_costs_no_answers_that_are_kept_already(
+    open_cache: OpenCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled_cache(open_cache)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full_disk)
+        with pytest.raises(StorageError):
+            open_cache()
+    assert open_cache().complete
+
+
+def test_a_full_disk_while_saving_is_a_storage_error_and_keeps_the_last_position(
+    open_cache: OpenCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = open_cache()
+    cache.append(answers(3))
+    cache.save()
+    cache.append(answers(4))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_disk)
+        with pytest.raises(StorageError):
+            cache.save()
+    assert json.loads((cache.folder / "state.json").read_text()) == {"filled": 3, "rows": 10}
+
+
+def test_a_place_that_may_not_be_written_to_is_a_config_error(open_cache: OpenCache, tmp_path: Path) -> None:
+    (tmp_path / "caches").write_text("a file is in the way")
+    with pytest.raises(ConfigError, match=r"cannot write to .* choose another folder"):
+        open_cache()

@@ -1,0 +1,318 @@
+"""A name becomes a classifier, and a file its weights. Nothing here downloads anything."""
+
+import os
+import pickle
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torchvision import models
+
+from thumbnet.errors import CheckpointError, NetworkError
+from thumbnet.networks.architectures import build_classifier, load_weights, replace_head
+
+FactoryModule = Callable[[str], str]
+
+FACTORIES = """
+given = []
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.head = nn.Linear(3, classes)
+    def forward(self, image):
+        return self.head(image.mean(dim=(2, 3)))
+
+def plain():
+    given.append({})
+    return Net(7)
+
+def takes_both(pretrained=True, num_classes=7):
+    given.append({"pretrained": pretrained, "num_classes": num_classes})
+    return Net(num_classes)
+
+def takes_classes(num_classes):
+    given.append({"num_classes": num_classes})
+    return Net(num_classes)
+
+def described():
+    net = Net(7)
+    net.pretrained_cfg = {"input_size": (3, 96, 96), "crop_pct": 0.9, "interpolation": "bilinear",
+                          "mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+    return net
+
+def no_network():
+    return "resnet50"
+"""
+
+
+def one_line(error: pytest.ExceptionInfo[Any]) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def small_network(classes: int = 3) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes)
+    )
+
+
+def refuse(*arguments: object, **settings: object) -> nn.Module:
+    raise OSError("no route to huggingface.co\nand a second line")
+
+
+def test_timm_name_gives_timms_network_and_preprocessing() -> None:
+    classifier = build_classifier("timm/test_resnet.r160_in1k", "random", classes=5)
+    assert classifier.network(torch.rand(2, 3, 64, 64)).shape == (2, 5)
+    config = timm.get_pretrained_cfg("test_resnet.r160_in1k")
+    assert classifier.preprocessing_known
+    assert classifier.preprocessing.image_side == config.input_size[-1] == 160
+    assert classifier.preprocessing.crop_share == config.crop_pct
+    assert classifier.preprocessing.mean == config.mean
+
+
+def test_torchvision_name_gives_torchvisions_network_and_preprocessing() -> None:
+    classifier = build_classifier("torchvision/squeezenet1_1", "random", classes=5)
+    assert classifier.network(torch.rand(2, 3, 64, 64)).shape == (2, 5)
+    assert classifier.preprocessing_known
+    assert classifier.preprocessing.image_side == 224
+    assert classifier.preprocessing.crop_share == 224 / 256
+    assert classifier.preprocessing.interpolation == "bilinear"
+    assert classifier.preprocessing.std == (0.229, 0.224, 0.225)
+
+
+def test_without_classes_the_makers_number_stays() -> None:
+    classifier = build_classifier("timm/test_resnet", "random")
+    assert classifier.network(torch.rand(1, 3, 64, 64)).shape == (1, 1000)
+
+
+def test_a_factory_is_given_pretrained_and_num_classes_where_it_takes_them(factory_module: FactoryModule) -> None:
+    name = factory_module(FACTORIES)
+    for factory in ("plain", "takes_both", "takes_classes"):
+        network = build_classifier(f"{name}:{factory}", "random", classes=5).network
+        assert network(torch.rand(2, 3, 8, 8)).shape == (2, 5)
+    build_classifier(f"{name}:takes_both", "pretrained")
+    given = __import__(name).given
+    assert given == [
+        {},
+        {"pretrained": False, "num_classes": 5},
+        {"num_classes": 5},
+        {"pretrained": True, "num_classes": 7},
+    ]
+
+
+def test_a_factory_may_describe_its_preprocessing_as_timm_does(factory_module: FactoryModule) -> None:
+    name = factory_module(FACTORIES)
+    described = build_classifier(f"{name}:described", "random")
+    assert described.preprocessing_known
+    assert described.preprocessing.image_side == 96
+    assert described.preprocessing.crop_share == 0.9
+    assert described.preprocessing.interpolation == "bilinear"
+    assert described.preprocessing.mean == (0.1, 0.2, 0.3)
+    assert described.preprocessing.std == (0.4, 0.5, 0.6)
+    assert not build_classifier(f"{name}:plain", "random").preprocessing_known
+
+
+@pytest.mark.parametrize("name", ["resnet50", "timm", "timm/", "huggingface/resnet50", ""])
+def test_a_name_of_no_known_source_is_told_the_three(name: str) -> None:
+    with pytest.raises(NetworkError, match=r"give timm/NAME, torchvision/NAME or package\.module:factory") as caught:
+        build_classifier(name, "random")
+    assert f"'{name}'" in one_line(caught)
+
+
+def test_an_unknown_timm_name_is_told_its_neighbours() -> None:
+    with pytest.raises(NetworkError, match=r"timm has no network 'mobilenetv9'; did you mean timm/mobilenet"):
+        build_classifier("timm/mobilenetv9", "random")
+    with pytest.raises(NetworkError, match=r"timm has no network 'qqqq'; see timm\.list_models\(\)"):
+        build_classifier("timm/qqqq", "random")
+
+
+@pytest.mark.parametrize("name", ["resnet5000", "fasterrcnn_resnet50_fpn"])
+def test_a_torchvision_name_that_is_no_classifier_is_told_where_to_look(name: str) -> None:
+    with pytest.raises(NetworkError, match=rf"no classifier '{name}'; see torchvision\.models\.list_models"):
+        build_classifier(f"torchvision/{name}", "random")
+
+
+@pytest.mark.parametrize(
+    ("factory", "problem", "advice"),
+    [
+        ("nowhere.at_all:build", "no module 'nowhere'", "install it or add it to PYTHONPATH"),
+        ("torch.nn:resnet50", "module 'torch.nn' has no 'resnet50'", "give package.module:factory"),
+    ],
+)
+def test_a_factory_that_cannot_be_found_is_named(factory: str, problem: str, advice: str) -> None:
+    with pytest.raises(NetworkError) as caught:
+        build_classifier(factory, "random")
+    message = one_line(caught)
+    assert problem in message
+    assert advice in message
+
+
+def test_a_factory_that_returns_no_network_is_told_so(factory_module: FactoryModule) -> None:
+    name = factory_module(FACTORIES)
+    with pytest.raises(NetworkError, match=r"returned str, not a torch\.nn\.Module; fix the factory"):
+        build_classifier(f"{name}:no_network", "random")
+
+
+def test_pretrained_weights_that_cannot_be_had_end_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timm, "create_model", refuse)
+    monkeypatch.setattr(models, "get_model", refuse)
+    for name in ("timm/resnet18", "torchvision/resnet18"):
+        with pytest.raises(NetworkError, match=f"no pretrained weights for {name}") as caught:
+            build_classifier(name, "pretrained")
+        message = one_line(caught)
+        assert "no route to huggingface.co" in message
+        assert "--teacher-weights FILE" in message
+
+
+def test_a_new_linear_head_starts_nearly_silent() -> None:
+    torch.manual_seed(0)
+    network = small_network(classes=1000)
+    replace_head(network, 5)
+    logits = network(torch.rand(4, 3, 8, 8))
+    assert logits.shape == (4, 5)
+    assert logits.abs().max() < 0.2
+    assert logits.any()
+
+
+def test_squeezenets_convolutional_head_is_replaced_too() -> None:
+    network = models.squeezenet1_1(weights=None)
+    replace_head(network, 5)
+    assert network(torch.rand(2, 3, 64, 64)).shape == (2, 5)
+    assert isinstance(network.classifier[1], nn.Conv2d)
+
+
+def test_a_head_with_the_right_number_of_classes_keeps_its_weights() -> None:
+    network = small_network(classes=5)
+    before = network.get_parameter("4.weight").clone()
+    replace_head(network, 5)
+    assert torch.equal(network.get_parameter("4.weight"), before)
+
+
+@pytest.mark.parametrize("network", [nn.Sequential(nn.Flatten()), nn.Sequential(nn.Conv2d(3, 9, 3), nn.Flatten())])
+def test_a_network_without_a_head_is_told_to_take_num_classes(network: nn.Module) -> None:
+    with pytest.raises(NetworkError, match="give a factory that takes num_classes"):
+        replace_head(network, 5)
+
+
+@pytest.mark.parametrize("form", ["net.safetensors", "net.pth", "net.pt", "state_dict", "model", "old"])
+def test_weights_are_loaded_from_every_form_of_file(tmp_path: Path, form: str) -> None:
+    trained, fresh = small_network(), small_network()
+    trained.get_submodule("1").register_buffer("running_mean", torch.rand(4))
+    weights = trained.state_dict()
+    path = tmp_path / (form if "." in form else "net.pth")
+    if form.endswith(".safetensors"):
+        save_file(weights, path)
+    elif form in ("state_dict", "model"):
+        torch.save({form: weights, "epoch": 3}, path)
+    else:
+        torch.save(weights, path, _use_new_zipfile_serialization=form != "old")
+    load_weights(fresh, path)
+    assert all(torch.equal(value, weights[name]) for name, value in fresh.state_dict().items())
+
+
+def save(network: nn.Module, path: Path) -> Path:
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def test_weights_for_another_number_of_classes_are_refused_with_both_shapes(tmp_path: Path) -> None:
+    network = small_network(3)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with pytest.raises(CheckpointError, match="check the number of classes") as caught:
+        load_weights(network, save(small_network(1000), tmp_path / "net.pth"))
+    message = one_line(caught)
+    assert "4.bias is [1000], the network's is [3]" in message
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("other", "example"),
+    [
+        (nn.Linear(4, 3), "it lacks 0.weight"),
+        (nn.Sequential(*small_network(), nn.Linear(3, 3)), "it has 5.weight, which the network lacks"),
+    ],
+)
+def test_weights_of_another_network_are_refused_whole(tmp_path: Path, other: nn.Module, example: str) -> None:
+    network = small_network()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with pytest.raises(CheckpointError, match="holds another network's weights") as caught:
+        load_weights(network, save(other, tmp_path / "net.pth"))
+    assert example in one_line(caught)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.pth", tmp_path):
+        with pytest.raises(CheckpointError, match="no file at") as caught:
+            load_weights(small_network(), path)
+        assert str(path) in one_line(caught)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.filterwarnings("ignore")  # pickle warns of what it meets in a damaged file
+def test_a_damaged_file_ends_in_one_line_however_it_is_damaged(tmp_path: Path, suffix: str) -> None:
+    intact = tmp_path / f"intact{suffix}"
+    if suffix == ".safetensors":
+        save_file(nn.Linear(2, 2).state_dict(), intact)
+        forms = [intact.read_bytes()]
+    else:
+        torch.save(nn.Linear(2, 2).state_dict(), intact)
+        forms = [intact.read_bytes()]
+        torch.save(nn.Linear(2, 2).state_dict(), intact, _use_new_zipfile_serialization=False)
+        forms.append(intact.read_bytes())
+    dice = random.Random(0)
+    # These four once ended in a traceback: struct.error, and IndexError of three kinds.
+    damaged = [b"", b"no weights here\n", b"\x80\x02}q\x00(X\x00", b".", b"0", b"h\x07."]
+    damaged += [form[: dice.randrange(len(form))] for form in forms for _ in range(40)]
+    damaged += [dice.randbytes(dice.randrange(40)) for _ in range(80)]
+    path = tmp_path / f"net{suffix}"
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match="weights: ") as caught:
+            load_weights(nn.Linear(2, 2), path)
+        assert str(path) in one_line(caught)
+
+
+class OpensAFile:
+    """Unpickling one of these creates a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("form", ["pickle", "torch", "inside a state dict", "old torch"])
+@pytest.mark.parametrize("name", ["net.pth", "net.pt", "net.bin", "net.safetensors"])
+def test_a_pickled_object_is_never_executed(tmp_path: Path, form: str, name: str) -> None:
+    trace, path = tmp_path / "trace", tmp_path / name
+    trap = OpensAFile(trace)
+    if form == "pickle":
+        path.write_bytes(pickle.dumps(trap))
+    else:
+        content = {**nn.Linear(2, 2).state_dict(), "trap": trap} if form == "inside a state dict" else trap
+        torch.save(content, path, _use_new_zipfile_serialization=form != "old torch")
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(nn.Linear(2, 2), path)
+    assert not trace.exists()
+    assert str(path) in one_line(caught)
+    pickle.loads(pickle.dumps(trap))  # the trap does work
+    assert trace.exists()
+
+
+@pytest.mark.parametrize("content", [{}, {"epoch": 3}, [torch.zeros(2)], torch.zeros(2), {"state_dict": {}}])
+def test_a_file_that_holds_no_weights_says_how_to_save_them(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "net.pth")
+    with pytest.raises(CheckpointError, match=r"something other than weights; save network\.state_dict\(\)") as caught:
+        load_weights(small_network(), tmp_path / "net.pth")
+    one_line(caught)

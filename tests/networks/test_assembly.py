@@ -1,0 +1,136 @@
+"""From settings to the networks of a run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from thumbnet.config import FeatureMappingSettings, StudentSettings, TrainSettings, ViewSettings
+from thumbnet.errors import CheckpointError, ConfigError, NetworkError
+from thumbnet.networks.assembly import assemble, assemble_teacher_training
+from thumbnet.networks.downscaler import ResidualDownscaler
+
+FactoryModule = Callable[[str], str]
+CLASSES = ("ant", "bee", "cat", "dog")
+FACTORIES = """
+def conv(inputs, outputs):
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.BatchNorm2d(outputs), nn.ReLU())
+
+def four_classes(pretrained=False):
+    return nn.Sequential(conv(3, 8), conv(8, 16), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4))
+
+def padded_for_one_size():
+    stages = [nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 3, 3, stride=2)) for _ in range(3)]
+    return nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
+"""
+
+
+@pytest.fixture
+def factories(factory_module: FactoryModule) -> str:
+    torch.manual_seed(0)
+    return factory_module(FACTORIES)
+
+
+def settings(factories: str, factory: str = "four_classes", **changes: Any) -> TrainSettings:
+    given = {"teacher_weights": "random", "image_side": 32, **changes}
+    return TrainSettings(teacher=f"{factories}:{factory}", data="photos", output="run", **given)
+
+
+def test_teacher_is_frozen_and_the_pair_starts_from_its_weights(factories: str) -> None:
+    assembly = assemble(settings(factories), CLASSES, tap_features=True)
+    assert not any(parameter.requires_grad for parameter in assembly.teacher.parameters())
+    assert all(parameter.requires_grad for parameter in assembly.pair.parameters())
+    weights = assembly.teacher.tapped.network.state_dict()
+    assert all(torch.equal(v, weights[name]) for name, v in assembly.pair.student.network.state_dict().items())
+    assert isinstance(assembly.pair.downscaler, ResidualDownscaler)
+
+
+def test_decoded_features_fit_the_teachers(factories: str) -> None:
+    assembly = assemble(settings(factories), CLASSES, tap_features=True)
+    image = torch.rand(2, 3, 32, 32)
+    output = assembly.pair(image)
+    _, features = assembly.teacher(image)
+    assert output.thumbnail.shape == (2, 3, 8, 8)
+    assert {layer: v.shape for layer, v in output.decoded.items()} == {layer: v.shape for layer, v in features.items()}
+    assert assembly.feature_shapes == {"1": (16, 8, 8)}
+
+
+def test_the_users_layers_are_tapped_in_both_networks(factories: str) -> None:
+    chosen = settings(factories, feature_mapping=FeatureMappingSettings(layers=("0", "1.0")))
+    assembly = assemble(chosen, CLASSES, tap_features=True)
+    assert assembly.teacher.tapped.layers == assembly.pair.student.layers == ("0", "1.0")
+    assert assembly.feature_shapes == {"0": (8, 16, 16), "1.0": (16, 8, 8)}
+
+
+def test_nothing_is_tapped_where_no_loss_looks_at_features(factories: str) -> None:
+    assembly = assemble(settings(factories), CLASSES, tap_features=False)
+    assert assembly.feature_shapes == {}
+    assert not list(assembly.pair.feature_mapping.parameters())
+    assert assembly.pair(torch.rand(2, 3, 32, 32)).features == {}
+
+
+@pytest.mark.parametrize(("side", "nearest"), [(33, 32), (35, 36), (3, 4)])
+def test_a_ratio_that_does_not_divide_the_side_is_told_the_nearest_side(
+    factories: str, side: int, nearest: int
+) -> None:
+    with pytest.raises(
+        ConfigError, match=f"ratio 4 does not divide the image side {side} px; give --image-side {nearest}"
+    ):
+        assemble(settings(factories, image_side=side), CLASSES, tap_features=True)
+
+
+def test_a_teacher_that_does_not_say_its_side_asks_for_it(factories: str) -> None:
+    with pytest.raises(NetworkError, match=r"does not say the side of its input; give --image-side, e\.g\. 224"):
+        assemble(settings(factories, image_side=None), CLASSES, tap_features=True)
+
+
+def test_side_and_crop_share_of_the_user_win(factories: str) -> None:
+    chosen = settings(factories, views=ViewSettings(crop_share=0.5))
+    preprocessing = assemble(chosen, CLASSES, tap_features=False).preprocessing
+    assert (preprocessing.image_side, preprocessing.crop_share) == (32, 0.5)
+
+
+def test_a_pretrained_teacher_keeps_its_classes_so_that_a_wrong_number_is_found(factories: str) -> None:
+    with pytest.raises(NetworkError, match="teacher gives 4 classes, the data has 2"):
+        assemble(settings(factories, teacher_weights="pretrained"), ("ant", "bee"), tap_features=True)
+
+
+def test_a_teachers_weights_come_from_the_users_file(factories: str, tmp_path: Path) -> None:
+    first = assemble(settings(factories), CLASSES, tap_features=False).teacher.tapped.network
+    torch.save(first.state_dict(), tmp_path / "teacher.pth")
+    chosen = settings(factories, teacher_weights=str(tmp_path / "teacher.pth"))
+    for assembly in (assemble(chosen, CLASSES, tap_features=False), assemble_teacher_training(chosen, CLASSES)):
+        loaded = assembly.pair.student.network.state_dict()
+        assert all(torch.equal(value, loaded[name]) for name, value in first.state_dict().items())
+        assert assembly.warnings == ()
+    with pytest.raises(CheckpointError, match="no file at"):
+        assemble(settings(factories, teacher_weights="absent.pth"), CLASSES, tap_features=False)
+
+
+def test_a_random_teacher_and_baked_padding_are_warned_about(factories: str) -> None:
+    chosen = settings(
+        factories, "padded_for_one_size", image_side=56, feature_mapping=FeatureMappingSettings(layers=("2",))
+    )
+    random, padding = assemble(chosen, CLASSES, tap_features=True).warnings
+    assert "the teacher's weights are random" in random
+    assert "padding seems made for one input size" in padding
+
+
+def test_a_kept_stem_resolution_is_no_reason_to_warn(factories: str) -> None:
+    chosen = settings(factories, student=StudentSettings(keep_stem_resolution=True))
+    assembly = assemble(chosen, CLASSES, tap_features=True)
+    assert len(assembly.warnings) == 1
+    assert assembly.pair(torch.rand(2, 3, 32, 32)).features["1"].shape == (2, 16, 4, 4)
+
+
+def test_teacher_training_feeds_the_image_itself_to_the_whole_classifier(factories: str) -> None:
+    assembly = assemble_teacher_training(settings(factories), ("ant", "bee"))
+    image = torch.rand(2, 3, 32, 32).mul(255).round() / 255
+    output = assembly.pair(image)
+    assert torch.equal(output.thumbnail, image)
+    assert output.logits.shape == (2, 2)
+    assert isinstance(assembly.pair.downscaler, nn.Identity)
+    assert all(parameter.requires_grad for parameter in assembly.pair.student.parameters())

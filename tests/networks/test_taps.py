@@ -1,0 +1,124 @@
+"""Reading inside a network without changing it."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models import resnet18
+
+from thumbnet.errors import NetworkError
+from thumbnet.networks.taps import TappedNetwork, default_layers, trace_layers
+
+
+def test_tapped_network_gives_logits_and_the_named_layers(tiny_classifier: nn.Module) -> None:
+    tiny_classifier.eval()
+    image = torch.rand(2, 3, 16, 16)
+    logits, features = TappedNetwork(tiny_classifier, ("stem", "stage"))(image)
+    assert torch.equal(logits, tiny_classifier(image))
+    assert list(features) == ["stem", "stage"]
+    assert torch.equal(features["stem"], tiny_classifier.get_submodule("stem")(image))
+    assert features["stage"].shape == (2, 16, 4, 4)
+
+
+def test_gradients_flow_through_the_features(tiny_classifier: nn.Module) -> None:
+    _, features = TappedNetwork(tiny_classifier, ("stage",))(torch.rand(2, 3, 16, 16))
+    features["stage"].sum().backward()
+    assert tiny_classifier.get_parameter("stem.weight").grad is not None
+
+
+def test_without_layers_there_are_no_features(tiny_classifier: nn.Module) -> None:
+    assert TappedNetwork(tiny_classifier)(torch.rand(2, 3, 16, 16))[1] == {}
+
+
+def test_unknown_layer_is_named_beside_layers_that_exist(tiny_classifier: nn.Module) -> None:
+    with pytest.raises(NetworkError, match=r"no layer 'stages'; there are .*stage.* and others"):
+        TappedNetwork(tiny_classifier, ("stages",))
+
+
+def test_a_copy_reads_its_own_features(tiny_classifier: nn.Module) -> None:
+    original = TappedNetwork(tiny_classifier, ("stem",)).eval()
+    image = torch.rand(1, 3, 16, 16)
+    original(image)
+    twin = copy.deepcopy(original)
+    with torch.no_grad():
+        twin.network.get_parameter("stem.weight").zero_()
+    assert not twin(image)[1]["stem"].any()
+    assert original(image)[1]["stem"].any()
+
+
+def test_no_hook_stays_behind_even_when_the_network_fails(tiny_classifier: nn.Module) -> None:
+    tapped = TappedNetwork(tiny_classifier, ("stem",))
+    tapped(torch.rand(2, 3, 16, 16))
+    with pytest.raises(RuntimeError):
+        TappedNetwork(nn.Sequential(tiny_classifier, nn.Linear(9, 1)), ("0.stem",))(torch.rand(2, 3, 16, 16))
+    assert not tiny_classifier.get_submodule("stem")._forward_hooks
+
+
+def test_trace_lists_every_layer_with_its_shape(tiny_classifier: nn.Module) -> None:
+    shapes = {trace.name: trace.shape for trace in trace_layers(tiny_classifier, 16)}
+    assert shapes == {
+        "stem": (8, 8, 8),
+        "norm": (8, 8, 8),
+        "stage.0": (16, 4, 4),
+        "stage.1": (16, 4, 4),
+        "stage.2": (16, 4, 4),
+        "stage": (16, 4, 4),
+        "head": (4,),
+        "": (4,),
+    }
+
+
+def test_trace_tells_stages_and_strided_layers(tiny_classifier: nn.Module) -> None:
+    traces = trace_layers(tiny_classifier, 16)
+    assert [trace.name for trace in traces if trace.stage and trace.name] == ["stage"]
+    assert [trace.name for trace in traces if trace.strided] == ["stem", "stage.0"]
+
+
+def test_trace_leaves_modes_buffers_and_hooks_as_they_were(tiny_classifier: nn.Module) -> None:
+    tiny_classifier.train().get_submodule("norm").eval()
+    modes = {name: module.training for name, module in tiny_classifier.named_modules()}
+    before = {name: value.clone() for name, value in tiny_classifier.state_dict().items()}
+    trace_layers(tiny_classifier, 16)
+    assert modes == {name: module.training for name, module in tiny_classifier.named_modules()}
+    assert all(torch.equal(value, before[name]) for name, value in tiny_classifier.state_dict().items())
+    for module in tiny_classifier.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+
+
+def test_trace_of_a_network_that_breaks_names_the_layer_and_cleans_up() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.ReLU(), nn.Conv2d(4, 4, 7))).train()
+    with pytest.raises(NetworkError, match=r"breaks at 8×8 px in layer '1\.1'"):
+        trace_layers(network, 8)
+    assert all(module.training and not module._forward_hooks for module in network.modules())
+
+
+def test_trace_follows_a_layer_that_is_used_twice() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 3, stride=2, padding=1)
+
+        def forward(self, image: Tensor) -> Tensor:
+            return self.conv(self.conv(image)).mean(dim=(2, 3))
+
+    assert [trace.shape for trace in trace_layers(Twice(), 8) if trace.name == "conv"] == [(3, 4, 4), (3, 2, 2)]
+
+
+def test_default_layer_of_efficientnet_lite0_is_the_end_of_its_blocks(efficientnet_lite0: nn.Module) -> None:
+    assert default_layers(trace_layers(efficientnet_lite0, 224)) == ("blocks",)
+
+
+def test_default_layer_of_resnet18_is_its_last_stage() -> None:
+    assert default_layers(trace_layers(resnet18(weights=None), 224)) == ("layer4",)
+
+
+def test_default_layer_without_stages_is_the_last_with_a_height_and_width() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert default_layers(trace_layers(network, 8)) == ("1",)
+
+
+def test_a_network_without_spatial_features_has_no_default_layer() -> None:
+    with pytest.raises(NetworkError, match=r"no spatial features; set --loss\.fm 0"):
+        default_layers(trace_layers(nn.Sequential(nn.Flatten(), nn.Linear(48, 2)), 4))

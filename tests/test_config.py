@@ -1,0 +1,165 @@
+"""Every setting: its checks, and its way to a file and back."""
+
+import math
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from typing import Any
+
+import pytest
+import yaml
+
+from thumbnet import config
+from thumbnet.config import (
+    CacheSettings,
+    DownscalerSettings,
+    FeatureMappingSettings,
+    LossSettings,
+    OptimizerSettings,
+    StudentSettings,
+    TrainSettings,
+    ViewSettings,
+    settings_from_dict,
+)
+from thumbnet.errors import ConfigError
+
+REQUIRED: dict[str, Any] = {"teacher": "timm/resnet50", "data": "photos", "output": "runs/photos"}
+GROUPS = (
+    LossSettings,
+    DownscalerSettings,
+    StudentSettings,
+    FeatureMappingSettings,
+    ViewSettings,
+    OptimizerSettings,
+    CacheSettings,
+)
+CHANGED = TrainSettings(
+    **REQUIRED,
+    teacher_weights="teacher.safetensors",
+    ratio=8,
+    image_side=96,
+    epochs=3,
+    batch_size=12,
+    lr=0.01,
+    workers=0,
+    holdout=0.25,
+    loss=LossSettings(mm=0.0, kd=3.5, temperature=4.0, label_smoothing=0.1),
+    downscaler=DownscalerSettings(kind="paper", channels=4),
+    student=StudentSettings(keep_stem_resolution=True),
+    feature_mapping=FeatureMappingSettings(layers=("layer3", "layer4"), channels=64),
+    views=ViewSettings(per_image=4, scale=(0.25, 0.75), aspect=(1.0, 1.0), vertical_flip=0.5, crop_share=0.9),
+    optimizer=OptimizerSettings(accumulation_steps=3, mixed_precision="bf16", ema_decay=0.0),
+    cache=CacheSettings(folder="cache", limit_gb=0.5),
+)
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "wrong", "edges"),
+    [
+        (LossSettings, "mm", [-0.1, math.nan], [0.0]),
+        (LossSettings, "cl", [-0.1, math.nan], [0.0]),
+        (LossSettings, "kd", [-0.1, math.nan], [0.0]),
+        (LossSettings, "fm", [-0.1, math.nan], [0.0]),
+        (LossSettings, "temperature", [0.0, -1.0, math.nan], [0.001]),
+        (LossSettings, "label_smoothing", [-0.1, 1.0], [0.0, 0.999]),
+        (DownscalerSettings, "channels", [3, 0, -1], [4]),
+        (ViewSettings, "per_image", [-1], [0, 1]),
+        (ViewSettings, "scale", [(0.0, 1.0), (0.6, 0.5), (0.5, 1.1)], [(0.1, 0.1), (1.0, 1.0)]),
+        (ViewSettings, "aspect", [(0.0, 1.0), (1.3, 1.2), (-1.0, 1.0)], [(0.1, 5.0), (1.0, 1.0)]),
+        (ViewSettings, "horizontal_flip", [-0.1, 1.1], [0.0, 1.0]),
+        (ViewSettings, "vertical_flip", [-0.1, 1.1], [0.0, 1.0]),
+        (ViewSettings, "crop_share", [0.0, 1.1, -0.5], [0.01, 1.0, None]),
+        (OptimizerSettings, "weight_decay", [-0.1], [0.0]),
+        (OptimizerSettings, "warmup_share", [-0.1, 1.0], [0.0, 0.99]),
+        (OptimizerSettings, "downscaler_lr_factor", [0.0, -1.0], [0.001]),
+        (OptimizerSettings, "clip_grad_norm", [-0.1], [0.0]),
+        (OptimizerSettings, "ema_decay", [-0.1, 1.0], [0.0, 0.9999]),
+        (OptimizerSettings, "accumulation_steps", [0, -1], [1]),
+        (CacheSettings, "limit_gb", [0.0, -1.0], [0.001]),
+        (TrainSettings, "ratio", [1, 0, -4, 9], [2, 3, 4, 5, 6, 7, 8]),
+        (TrainSettings, "image_side", [0, -1], [1, None]),
+        (TrainSettings, "epochs", [0, -1], [1]),
+        (TrainSettings, "batch_size", [0, -1], [1]),
+        (TrainSettings, "lr", [0.0, -0.1, math.nan], [1e-9]),
+        (TrainSettings, "workers", [-1], [0, None]),
+        (TrainSettings, "holdout", [0.0, 1.0, -0.1], [0.01, 0.99, None]),
+        (TrainSettings, "allow_unreadable", [-0.1, 1.1], [0.0, 1.0]),
+        (TrainSettings, "checkpoint_minutes", [0.0, -1.0], [0.001]),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_the_settings_name(
+    group: type, name: str, wrong: list[Any], edges: list[Any]
+) -> None:
+    required = REQUIRED if group is TrainSettings else {}
+    owner = next((field.name for field in fields(TrainSettings) if field.type is group), None)
+    full_name = f"{owner}.{name}" if owner else name
+    for value in wrong:
+        with pytest.raises(ConfigError) as caught:
+            group(**required, **{name: value})
+        message = str(caught.value)
+        assert message.startswith(f"{full_name} is {value}, but must be ")
+        assert "\n" not in message
+    for value in edges:
+        assert getattr(group(**required, **{name: value}), name) == value
+
+
+def test_slices_of_a_batch_must_divide_it() -> None:
+    with pytest.raises(
+        ConfigError, match=r"optimizer\.accumulation_steps is 3, but must be a divisor of batch_size \(32\)"
+    ):
+        TrainSettings(**REQUIRED, batch_size=32, optimizer=OptimizerSettings(accumulation_steps=3))
+    TrainSettings(**REQUIRED, batch_size=32, optimizer=OptimizerSettings(accumulation_steps=8))
+
+
+@pytest.mark.parametrize("settings", [TrainSettings(**REQUIRED), CHANGED], ids=["defaults", "changed"])
+def test_settings_survive_a_yaml_file(settings: TrainSettings) -> None:
+    assert settings_from_dict(settings.as_dict()) == settings
+    assert settings_from_dict(yaml.safe_load(yaml.safe_dump(settings.as_dict()))) == settings
+
+
+def test_the_changed_settings_above_change_every_group() -> None:
+    defaults = TrainSettings(**REQUIRED)
+    groups = [field.name for field in fields(TrainSettings) if is_dataclass(field.type)]
+    assert len(groups) == len(GROUPS)
+    assert all(getattr(CHANGED, group) != getattr(defaults, group) for group in groups)
+
+
+def test_what_a_file_leaves_out_takes_its_default() -> None:
+    settings = settings_from_dict({**REQUIRED, "ratio": 2, "loss": {"kd": 3.0}})
+    assert settings == TrainSettings(**REQUIRED, ratio=2, loss=LossSettings(kd=3.0))
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({**REQUIRED, "rato": 4}, "rato"),
+        ({**REQUIRED, "loss": {"kl": 1.0}}, "kl"),
+        ({**REQUIRED, "optimizer": {"lr": 1.0}}, "lr"),
+        ({"teacher": "timm/resnet50", "data": "photos"}, "output"),
+    ],
+)
+def test_an_unknown_or_missing_key_is_named(values: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^settings: .*'{key}'.*; see `thumbnet train --help`"):
+        settings_from_dict(values)
+
+
+def test_a_file_passes_the_same_checks() -> None:
+    with pytest.raises(ConfigError, match=r"loss\.kd is -1\.0"):
+        settings_from_dict({**REQUIRED, "loss": {"kd": -1.0}})
+
+
+@pytest.mark.parametrize("settings", [TrainSettings(**REQUIRED), *(group() for group in GROUPS)])
+def test_settings_are_frozen_and_keyword_only(settings: Any) -> None:
+    for field in fields(settings):
+        assert field.kw_only
+        with pytest.raises(FrozenInstanceError):
+            setattr(settings, field.name, getattr(settings, field.name))
+
+
+@pytest.mark.parametrize("group", [TrainSettings, *GROUPS])
+def test_every_setting_is_described(group: type) -> None:
+    assert group.__doc__ is not None
+    for field in fields(group):
+        assert f"    {field.name}: " in group.__doc__
+
+
+def test_fixed_downscalers_are_among_the_kinds() -> None:
+    assert set(config.FIXED_DOWNSCALERS) < set(config.DownscalerKind.__args__)

@@ -1,0 +1,147 @@
+"""Which losses are in use, and their weighted sum."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from thumbnet import losses
+from thumbnet.config import LossSettings
+from thumbnet.errors import ConfigError, TrainingError
+from thumbnet.objective import Objective, StepTensors, Term, check_finite, paper_terms
+
+
+@pytest.fixture
+def step() -> StepTensors:
+    torch.manual_seed(0)
+    return step_with()
+
+
+def step_with(**changes: Any) -> StepTensors:
+    tensors: dict[str, Any] = {
+        "image": torch.rand(2, 3, 16, 16),
+        "thumbnail": torch.rand(2, 3, 4, 4, requires_grad=True),
+        "label": torch.tensor([0, 2]),
+        "student_logits": torch.randn(2, 3, requires_grad=True),
+        "teacher_logits": torch.randn(2, 3),
+        "student_features": {"stage": torch.randn(2, 5, 1, 1)},
+        "decoded_features": {"stage": torch.randn(2, 5, 4, 4, requires_grad=True)},
+        "teacher_features": {"stage": torch.randn(2, 5, 4, 4)},
+    }
+    return StepTensors(**{**tensors, **changes})
+
+
+def constant(weight: float, value: float, needs_teacher: bool = True) -> Term:
+    return Term(weight, lambda step: torch.tensor(value), needs_teacher)
+
+
+def never(step: StepTensors) -> Tensor:
+    raise AssertionError("a term of weight 0 was called")
+
+
+def test_the_sum_is_weighted_and_the_terms_are_reported_before_their_weights(step: StepTensors) -> None:
+    total, values = Objective({"a": constant(2.0, 3.0), "b": constant(0.5, 8.0)})(step)
+    assert total.item() == 2 * 3 + 0.5 * 8
+    assert {name: value.item() for name, value in values.items()} == {"a": 3.0, "b": 8.0}
+
+
+def test_the_papers_terms_are_the_four_losses_with_the_settings(step: StepTensors) -> None:
+    chosen = LossSettings(mm=0.1, cl=0.2, kd=0.3, fm=0.4, temperature=3.0, label_smoothing=0.1)
+    total, values = Objective(paper_terms(chosen))(step)
+    assert step.teacher_logits is not None
+    expected = {
+        "mm": losses.moment_matching(step.thumbnail, step.image),
+        "cl": losses.classification(step.student_logits, step.label, 0.1),
+        "kd": losses.knowledge_distillation(step.student_logits, step.teacher_logits, 3.0),
+        "fm": losses.feature_mapping(step.decoded_features, step.teacher_features),
+    }
+    assert values == expected
+    weights = {"mm": 0.1, "cl": 0.2, "kd": 0.3, "fm": 0.4}
+    assert total.item() == pytest.approx(sum(weights[name] * value.item() for name, value in expected.items()))
+
+
+def test_the_sum_teaches_and_the_reported_values_do_not(step: StepTensors) -> None:
+    total, values = Objective(paper_terms(LossSettings()))(step)
+    total.backward()
+    for tensor in (step.thumbnail, step.student_logits, step.decoded_features["stage"]):
+        assert tensor.grad is not None
+    assert not any(value.requires_grad for value in values.values())
+
+
+def test_a_term_of_weight_0_is_never_called(step: StepTensors) -> None:
+    objective = Objective({"cl": constant(1.0, 2.0), "off": Term(0.0, never)})
+    total, values = objective(step)
+    assert total.item() == 2
+    assert list(values) == ["cl"]
+    assert objective.names == ("cl",)
+
+
+def test_a_users_own_term_enters_by_the_door_of_the_papers_four(step: StepTensors) -> None:
+    def edges(step: StepTensors) -> Tensor:
+        return (step.thumbnail[..., 1:] - step.thumbnail[..., :-1]).abs().mean()
+
+    own = paper_terms(LossSettings(mm=0.0, kd=0.0, fm=0.0)) | {"edges": Term(0.1, edges, needs_teacher=False)}
+    objective = Objective(own)
+    total, values = objective(step)
+    assert objective.names == ("cl", "edges")
+    assert total.item() == pytest.approx(values["cl"].item() + 0.1 * edges(step).item())
+    total.backward()
+    assert step.thumbnail.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("weights", "needed"),
+    [
+        ({"cl": 1.0}, False),
+        ({"cl": 1.0, "mm": 1.0}, False),
+        ({"cl": 1.0, "kd": 0.1}, True),
+        ({"fm": 0.1}, True),
+    ],
+)
+def test_the_teacher_is_needed_only_by_terms_in_use_that_look_at_it(weights: dict[str, float], needed: bool) -> None:
+    settings = LossSettings(**{"mm": 0.0, "cl": 0.0, "kd": 0.0, "fm": 0.0, **weights})
+    assert Objective(paper_terms(settings)).needs_teacher is needed
+
+
+def test_a_users_term_needs_the_teacher_unless_it_says_otherwise() -> None:
+    assert Objective({"own": Term(1.0, never)}).needs_teacher
+    assert not Objective({"own": Term(1.0, never, needs_teacher=False)}).needs_teacher
+    assert not Objective({"cl": constant(1.0, 1.0, needs_teacher=False), "off": Term(0.0, never)}).needs_teacher
+
+
+@pytest.mark.parametrize(("names", "needed"), [(["mm", "cl", "kd"], False), (["cl", "fm"], True), (["own"], True)])
+def test_features_are_needed_by_feature_mapping_and_by_any_term_of_the_user(names: list[str], needed: bool) -> None:
+    assert Objective({name: constant(1.0, 1.0) for name in names}).needs_features is needed
+
+
+def test_distillation_without_a_teacher_is_a_fault_and_not_a_silent_0() -> None:
+    with pytest.raises(AssertionError, match="says needs_teacher=False"):
+        Objective(paper_terms(LossSettings()))(step_with(teacher_logits=None))
+
+
+@pytest.mark.parametrize("terms", [{}, {"cl": Term(0.0, never), "kd": Term(0.0, never)}])
+def test_an_objective_without_a_term_is_refused(terms: dict[str, Term]) -> None:
+    with pytest.raises(ConfigError, match=r"every loss has weight 0; give at least one of --loss\.cl"):
+        Objective(terms)
+
+
+@pytest.mark.parametrize("weight", [-1.0, -1e-9, math.nan])
+def test_a_weight_that_is_not_0_or_more_is_refused_by_name(weight: float) -> None:
+    with pytest.raises(ConfigError, match=f"loss 'edges' has weight {weight}, but must have 0 or more"):
+        Objective({"cl": constant(1.0, 1.0), "edges": Term(weight, never)})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_stops_training_with_its_name_and_step(value: float) -> None:
+    values = {"cl": torch.tensor(1.0), "kd": torch.tensor(value), "fm": torch.tensor(math.nan)}
+    with pytest.raises(
+        TrainingError, match=rf"loss 'kd' became {value} at step 1234; lower --lr or --loss\.kd"
+    ) as caught:
+        check_finite(values, step=1234)
+    assert "\n" not in str(caught.value)
+
+
+def test_finite_losses_pass() -> None:
+    check_finite({"cl": torch.tensor(1e30), "kd": torch.tensor(0.0)}, step=1)

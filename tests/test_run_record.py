@@ -1,0 +1,105 @@
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thumbnet.config import CacheSettings, LossSettings, TrainSettings, ViewSettings
+from thumbnet.errors import CheckpointError, ConfigError
+from thumbnet.run_folder import RunFolder
+from thumbnet.run_record import record_of, require_same_settings, settings_of
+
+SETTINGS = TrainSettings(
+    teacher="timm/resnet18", data="photos", output="runs/one", lr=1e-5, views=ViewSettings(per_image=2)
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A run that was begun with SETTINGS."""
+    run = RunFolder(tmp_path / "one")
+    run.begin(record_of(SETTINGS, "fingerprint"), overwrite=False)
+    return run
+
+
+def difference(run: RunFolder, **changes: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        require_same_settings(run, replace(SETTINGS, **changes), "fingerprint")
+    problem = str(caught.value)
+    assert problem.startswith("--resume: ")
+    assert problem.isprintable(), "a problem is one line of text"
+    return problem
+
+
+def test_a_record_holds_every_setting_the_data_and_the_versions(run: RunFolder) -> None:
+    record = run.read_config()
+    recorded = record.pop("recorded")
+    assert record == SETTINGS.as_dict()
+    assert recorded["data_fingerprint"] == "fingerprint"
+    assert recorded["versions"]["torch"] == version("torch")
+    assert recorded["versions"].keys() == {"python", "thumbnet", "torch", "torchvision", "timm", "accelerate"}
+
+
+def test_the_settings_of_a_run_are_those_it_was_made_with(run: RunFolder) -> None:
+    assert settings_of(run) == SETTINGS
+
+
+def test_settings_that_this_version_does_not_know_are_a_config_error(run: RunFolder) -> None:
+    run.begin({**record_of(SETTINGS, "fingerprint"), "novel": 1}, overwrite=False)
+    with pytest.raises(ConfigError, match="novel"):
+        settings_of(run)
+
+
+def test_the_settings_of_a_damaged_run_are_a_checkpoint_error(run: RunFolder) -> None:
+    run.config.write_bytes(b"")
+    with pytest.raises(CheckpointError, match="damaged"):
+        settings_of(run)
+
+
+def test_a_run_goes_on_with_the_same_settings_and_data(run: RunFolder) -> None:
+    require_same_settings(run, SETTINGS, "fingerprint")
+
+
+def test_a_run_that_never_began_goes_on_with_any(tmp_path: Path) -> None:
+    require_same_settings(RunFolder(tmp_path / "new"), SETTINGS, "fingerprint")
+
+
+def test_what_does_not_change_the_result_may_differ(run: RunFolder) -> None:
+    free = replace(
+        SETTINGS,
+        output="elsewhere",
+        workers=7,
+        device="cpu",
+        checkpoint_minutes=1.0,
+        tracker="tensorboard",
+        allow_unreadable=0.5,
+        cache=CacheSettings(folder="/tmp", limit_gb=1.0),
+    )
+    require_same_settings(run, free, "fingerprint")
+
+
+def test_the_first_setting_that_differs_is_named(run: RunFolder) -> None:
+    assert difference(run, lr=0.1, ratio=2) == (
+        f"--resume: {run.path} was begun with ratio 4, not 2; give the same settings, or --overwrite to start again"
+    )
+
+
+def test_a_setting_within_a_group_is_named_as_its_flag(run: RunFolder) -> None:
+    assert "was begun with loss.kd 1.0, not 2.0;" in difference(run, loss=LossSettings(kd=2.0))
+    views = ViewSettings(per_image=2, scale=(0.25, 1.0))
+    assert "was begun with views.scale [0.5, 1.0], not [0.25, 1.0];" in difference(run, views=views)
+
+
+def test_changed_pictures_are_noticed(run: RunFolder) -> None:
+    with pytest.raises(ConfigError) as caught:
+        require_same_settings(run, SETTINGS, "another fingerprint")
+    assert str(caught.value) == (
+        f"--resume: the pictures changed since {run.path} was begun; put them back, or give --overwrite"
+    )
+
+
+def test_a_run_without_a_record_of_its_data_does_not_go_on(run: RunFolder) -> None:
+    run.begin({**SETTINGS.as_dict(), "recorded": None}, overwrite=False)
+    with pytest.raises(ConfigError, match="the pictures changed"):
+        require_same_settings(run, SETTINGS, "fingerprint")
