@@ -2,9 +2,9 @@
 
     python benchmarks/elpv_study.py --seeds 0,1,2
 
-Runs what is missing (each run goes on where it was stopped) and writes benchmarks/results/elpv.json. Each seed has its own
-teacher; all students of a seed share it, its cached answers, their views, their order and their number of epochs.
-Differences are paired over the same pictures, with a 95% interval from a bootstrap over pictures and seeds.
+Runs what is missing (each run goes on where it was stopped) and writes benchmarks/results/elpv.json. All students share one
+teacher; those of one seed share its cached answers, their views, their order and their number of epochs. Differences are
+paired over the same pictures, with a 95% interval from a bootstrap over pictures and seeds.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 
 from thumbnet import fit, train_teacher
-from thumbnet.config import settings_from_dict
+from thumbnet.config import TrainSettings, settings_from_dict
 from thumbnet.run_folder import RunFolder
 from thumbnet.storage import write_json
 
@@ -37,8 +37,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "elpv.json")
     arguments = parser.parse_args()
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    train_shared_teacher(arguments.runs)
     for seed in seeds:
-        for recipe in ("teacher", *STUDENTS):
+        for recipe in STUDENTS:
             run_recipe(recipe, seed, arguments.runs)
             finished = [
                 s for s in seeds if all((folder(arguments.runs, r, s) / "evaluation.json").exists() for r in STUDENTS)
@@ -47,18 +48,28 @@ def main() -> None:
                 write_json(arguments.output, summarise(arguments.runs, finished))
 
 
+def train_shared_teacher(runs: Path) -> None:
+    run = RunFolder(runs / "teacher")
+    if not run.evaluation.exists():
+        print("== teacher", flush=True)
+        train_teacher(read_recipe("teacher", 0, run), resume=run.config.exists())
+
+
 def run_recipe(recipe: str, seed: int, runs: Path) -> None:
     run = RunFolder(folder(runs, recipe, seed))
-    if run.evaluation.exists():
-        return
-    print(f"== {recipe}, seed {seed}", flush=True)
+    if not run.evaluation.exists():
+        print(f"== {recipe}, seed {seed}", flush=True)
+        weights = str(runs / "teacher" / "teacher.safetensors")
+        fit(read_recipe(recipe, seed, run), teacher_weights=weights, resume=run.config.exists())
+
+
+def read_recipe(recipe: str, seed: int, run: RunFolder) -> TrainSettings:
     values = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text())
-    settings = settings_from_dict({**values, "seed": seed, "output": str(run.path)})
-    if recipe == "teacher":
-        train_teacher(settings, resume=run.config.exists())
-    else:
-        weights = folder(runs, "teacher", seed) / "teacher.safetensors"
-        fit(settings, teacher_weights=str(weights), resume=run.config.exists())
+    return settings_from_dict({**values, "seed": seed, "output": str(run.path)})
+
+
+def is_finished(runs: Path, recipe: str, seed: int) -> bool:
+    return RunFolder(folder(runs, recipe, seed)).evaluation.exists()
 
 
 def folder(runs: Path, recipe: str, seed: int) -> Path:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_networks import two_stages
 from torch import Tensor
 
 from thumbnet import StepTensors, Term, fit, train_teacher
@@ -27,6 +26,7 @@ from thumbnet.config import (
 from thumbnet.errors import ConfigError, DataError, NetworkError, TrainingError
 from thumbnet.networks.teacher import Teacher
 from thumbnet.run_folder import RunFolder
+from tiny_networks import two_stages
 
 Settings = Callable[..., TrainSettings]
 
@@ -287,7 +287,20 @@ def test_kill_9_at_any_moment_and_resume_equals_a_run_never_stopped(
         "--data",
         str(photos),
     ]
-    command += "--image-side 32 --epochs 4 --batch-size 4 --workers 0 --device cpu --views.per_image 2".split()
+    command += [
+        "--image-side",
+        "32",
+        "--epochs",
+        "4",
+        "--batch-size",
+        "4",
+        "--workers",
+        "0",
+        "--device",
+        "cpu",
+        "--views.per_image",
+        "2",
+    ]
     command += ["--feature_mapping.layers", '["1"]', "--cache.limit_gb", "0.1", "--output", str(killed), "--resume"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     for minutes, steps_before_the_kill in (("10", 7), ("1e-9", 14)):

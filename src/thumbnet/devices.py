@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
+from accelerate.tracking import get_available_trackers
 
 from thumbnet.config import CacheSettings, OptimizerSettings
 from thumbnet.errors import ConfigError
@@ -34,29 +35,33 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def make_accelerator(device: torch.device, settings: OptimizerSettings, tracker: str, folder: Path) -> Accelerator:
-    """Accelerate for one training run on this device.
+def check_machine(device: str, tracker: str) -> None:
+    """Makes sure, before a run begins, that its device and its tracker are here.
 
     Raises:
-        ConfigError: If the tracker is unknown or not installed.
+        ConfigError: If one is unknown, missing or not installed.
     """
+    choose_device(device)
+    available = sorted(str(known) for known in get_available_trackers())
+    if tracker != "none" and tracker not in available:
+        here = f"available here: none{''.join(f', {other}' for other in available)}"
+        raise ConfigError(f"tracker '{tracker}' is unknown or not installed; {here}")
+
+
+def make_accelerator(device: torch.device, settings: OptimizerSettings, tracker: str, folder: Path) -> Accelerator:
+    """Accelerate for one training run on this device."""
     os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
     # Accelerate keeps its state for the process; a second run may want another device or precision.
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
-    try:
-        accelerator = Accelerator(
-            cpu=device.type == "cpu",
-            mixed_precision=mixed_precision_for(settings, device),
-            gradient_accumulation_steps=settings.accumulation_steps,
-            log_with=None if tracker == "none" else tracker,
-            project_dir=folder,
-        )
-        accelerator.init_trackers("thumbnet")
-    except (ValueError, ImportError) as error:
-        raise ConfigError(
-            f"tracker '{tracker}' is not available ({error}); pip install it, or give --tracker none"
-        ) from error
+    accelerator = Accelerator(
+        cpu=device.type == "cpu",
+        mixed_precision=mixed_precision_for(settings, device),
+        gradient_accumulation_steps=settings.accumulation_steps,
+        log_with=None if tracker == "none" else tracker,
+        project_dir=folder,
+    )
+    accelerator.init_trackers("thumbnet")
     return accelerator
 
 

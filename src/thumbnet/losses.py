@@ -130,8 +130,8 @@ def feature_mapping(
 ) -> Float[Tensor, ""]:
     """L_FM: mean squared error of the decoded student features, in units of the teacher features' variance.
 
-    The division is ours: with it one weight suits every layer, and predicting the batch's mean feature costs 1. Averaged
-    over layers. Gradients flow into `decoded` and, through the error only, into `teacher_features`.
+    The division is ours: with it one weight suits every layer, and predicting the batch's mean feature costs 1.
+    Averaged over layers. Gradients flow into `decoded` and, through the error only, into `teacher_features`.
 
     Args:
         decoded: Student features at the teacher's size, by layer; layers differ in channels and size.

@@ -25,7 +25,15 @@ def storage_errors(place: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(f"no space left on the disk for {place}; free some, then go on with --resume") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        if error.errno in (
+            errno.EACCES,
+            errno.EPERM,
+            errno.EROFS,
+            errno.ENOTDIR,
+            errno.EEXIST,
+            errno.EISDIR,
+            errno.ENOENT,
+        ):
             raise ConfigError(f"cannot write to {place} ({error.strerror}); choose another folder") from error
         raise StorageError(f"cannot write to {place} ({error.strerror or error}); check the disk") from error
     except RuntimeError as error:

@@ -16,7 +16,7 @@ from thumbnet.config import DownscalerSettings, LossSettings, TrainSettings
 from thumbnet.data.folders import Pictures
 from thumbnet.data.inspection import inspect
 from thumbnet.data.sources import open_data, training_split
-from thumbnet.devices import cache_folder, readers
+from thumbnet.devices import cache_folder, check_machine, readers
 from thumbnet.evaluation import evaluate, evaluate_teacher
 from thumbnet.loop import Plan, run_loop
 from thumbnet.networks.assembly import Assembly, assemble, assemble_teacher_training
@@ -57,6 +57,7 @@ def fit(
     objective = Objective({**paper_terms(settings.loss), **(terms or {})})
     run = RunFolder(settings.output)
     run.check(resume=resume, overwrite=overwrite)
+    check_machine(settings.device, settings.tracker)
     pictures = _open_pictures(settings, announcer)
     set_seed(settings.seed)
     assembly = assemble(settings, pictures.train.classes, tap_features=objective.needs_features)
@@ -111,6 +112,7 @@ def train_teacher(
     announcer = Announcer(quiet)
     run = RunFolder(settings.output)
     run.check(resume=resume, overwrite=overwrite)
+    check_machine(settings.device, settings.tracker)
     pictures = _open_pictures(settings, announcer)
     set_seed(settings.seed)
     assembly = assemble_teacher_training(settings, pictures.train.classes)

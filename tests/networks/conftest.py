@@ -29,12 +29,6 @@ class TinyClassifier(nn.Module):
         return logits
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Tiny networks wait longer for threads than they compute."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def tiny_classifier() -> nn.Module:
     torch.manual_seed(0)

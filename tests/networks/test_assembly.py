@@ -119,6 +119,17 @@ def test_a_random_teacher_and_baked_padding_are_warned_about(factories: str) -> 
     assert "padding seems made for one input size" in padding
 
 
+def test_baked_padding_is_warned_about_at_a_kept_stem_resolution_too(factories: str) -> None:
+    chosen = settings(
+        factories,
+        "padded_for_one_size",
+        image_side=56,
+        feature_mapping=FeatureMappingSettings(layers=("2",)),
+        student=StudentSettings(keep_stem_resolution=True),
+    )
+    assert "are 3 px wide, not 4" in assemble(chosen, CLASSES, tap_features=True).warnings[-1]
+
+
 def test_a_kept_stem_resolution_is_no_reason_to_warn(factories: str) -> None:
     chosen = settings(factories, student=StudentSettings(keep_stem_resolution=True))
     assembly = assemble(chosen, CLASSES, tap_features=True)

@@ -94,6 +94,19 @@ def test_trace_of_a_network_that_breaks_names_the_layer_and_cleans_up() -> None:
     assert all(module.training and not module._forward_hooks for module in network.modules())
 
 
+def test_a_block_that_breaks_between_its_layers_is_named_itself() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, image: Tensor) -> Tensor:
+            return nn.functional.avg_pool2d(self.conv(image), 7)
+
+    with pytest.raises(NetworkError, match=r"breaks at 8×8 px in layer '1' "):
+        trace_layers(nn.Sequential(nn.ReLU(), Block()), 8)
+
+
 def test_trace_follows_a_layer_that_is_used_twice() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:

@@ -46,7 +46,8 @@ def build_classifier(name: str, start: Start, classes: int | None = None) -> Cla
         name: `timm/NAME`, `torchvision/NAME`, or `package.module:factory`. A factory may take `pretrained` and
             `num_classes`; it is given what it takes.
         start: Whether to load the makers' pretrained weights.
-        classes: Number of outputs; None keeps the makers' own. A different number gets a new, nearly silent head.
+        classes: Number of outputs; None keeps the makers' own. A different number gets a new, nearly silent head,
+            unless a factory that takes `num_classes` makes its own.
 
     Raises:
         NetworkError: If the name is unknown, or pretrained weights cannot be had.

@@ -1,0 +1,143 @@
+"""A bundle is all that is needed: it thumbnails, classifies, saves and loads, and runs nobody's code unasked."""
+
+import json
+import shutil
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from thumbnet import ThumbNet
+from thumbnet.data.preprocessing import image_to_picture, picture_to_image
+from thumbnet.errors import CheckpointError, ConfigError, PictureError
+
+
+@pytest.fixture(scope="module")
+def bundle(trained_run: Path) -> ThumbNet:
+    return ThumbNet.load(trained_run, allow_code=True)
+
+
+@pytest.fixture
+def picture(photos: Path) -> Image.Image:
+    return Image.open(photos / "val" / "round" / "000.png")
+
+
+def through_png(picture: Image.Image) -> Image.Image:
+    buffer = BytesIO()
+    picture.save(buffer, format="png")
+    return Image.open(BytesIO(buffer.getvalue()))
+
+
+def test_it_knows_its_sizes_and_labels(bundle: ThumbNet) -> None:
+    assert (bundle.image_side, bundle.thumbnail_side, bundle.labels) == (32, 8, ("flat", "round"))
+
+
+def test_a_thumbnail_is_an_ordinary_8_bit_rgb_picture(bundle: ThumbNet, picture: Image.Image) -> None:
+    thumbnail = bundle.thumbnail(picture)
+    assert (thumbnail.mode, thumbnail.size) == ("RGB", (8, 8))
+
+
+def test_a_thumbnail_saved_as_png_gives_the_student_bit_identical_input(bundle: ThumbNet) -> None:
+    image = torch.rand(4, 3, 32, 32)
+    for values in bundle.thumbnails(image):
+        assert torch.equal(picture_to_image(through_png(image_to_picture(values))), values)
+
+
+def test_picture_and_saved_thumbnail_get_the_same_answer_to_the_last_bit(
+    bundle: ThumbNet, picture: Image.Image
+) -> None:
+    from_picture = bundle.classify(picture, top=2)
+    from_thumbnail = bundle.classify(through_png(bundle.thumbnail(picture)), top=2)
+    assert from_picture.ranked == from_thumbnail.ranked
+    assert (from_picture.given, from_thumbnail.given) == ("picture", "thumbnail")
+
+
+def test_the_answer_is_ranked_and_its_scores_sum_to_one(bundle: ThumbNet, picture: Image.Image) -> None:
+    answer = bundle.classify(picture, top=5)
+    scores = [one.score for one in answer.ranked]
+    assert len(scores) == 2
+    assert scores == sorted(scores, reverse=True)
+    assert sum(scores) == pytest.approx(1)
+    assert (answer.label, answer.score) == (answer.ranked[0].label, answer.ranked[0].score)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA", "LA", "1", "I;16"])
+def test_pictures_of_any_mode_and_shape_are_taken(bundle: ThumbNet, mode: str) -> None:
+    if mode == "I;16":
+        wide = Image.fromarray(np.full((50, 90), 30000, dtype=np.uint16))
+    else:
+        wide = Image.new("RGB", (90, 50), (120, 80, 40)).convert(mode)
+    assert bundle.thumbnail(wide).size == (8, 8)
+
+
+def test_a_picture_of_one_pixel_is_refused(bundle: ThumbNet) -> None:
+    with pytest.raises(PictureError, match="1×1 pixels hold no picture"):
+        bundle.classify(Image.new("RGB", (1, 1)))
+
+
+def test_asking_for_no_class_or_calling_a_picture_a_thumbnail_is_refused(
+    bundle: ThumbNet, picture: Image.Image
+) -> None:
+    with pytest.raises(ConfigError, match="top is 0"):
+        bundle.classify(picture, top=0)
+    with pytest.raises(ConfigError, match="thumbnails of this bundle are 8×8 px"):
+        bundle.classify(picture, given="thumbnail")
+
+
+def test_a_full_picture_of_the_thumbnails_size_can_be_said_to_be_one(bundle: ThumbNet) -> None:
+    assert bundle.classify(Image.new("RGB", (8, 8)), given="picture").given == "picture"
+
+
+def test_saving_and_loading_changes_nothing(bundle: ThumbNet, picture: Image.Image, tmp_path: Path) -> None:
+    bundle.save(tmp_path / "copy")
+    copy = ThumbNet.load(tmp_path / "copy", allow_code=True)
+    assert copy.description == bundle.description
+    assert copy.classify(picture, top=2) == bundle.classify(picture, top=2)
+    assert copy.thumbnail(picture).tobytes() == bundle.thumbnail(picture).tobytes()
+
+
+def test_a_bundle_is_smaller_than_two_networks_for_it_holds_no_teacher(trained_run: Path) -> None:
+    files = {path.name for path in (trained_run / "bundle").iterdir()}
+    assert files == {"thumbnet.json", "student.safetensors", "downscaler.safetensors"}
+
+
+def test_a_strangers_factory_is_not_imported_unless_allowed(trained_run: Path) -> None:
+    with pytest.raises(CheckpointError, match="runs that code; if you trust it"):
+        ThumbNet.load(trained_run)
+
+
+def test_a_missing_bundle_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no bundle in"):
+        ThumbNet.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("thumbnet.json", b"{"),
+        ("thumbnet.json", b"[]"),
+        ("thumbnet.json", b'{"format": 1}'),
+        ("thumbnet.json", b'{"format": 99}'),
+        ("student.safetensors", b"not weights"),
+        ("downscaler.safetensors", b""),
+    ],
+)
+def test_a_damaged_bundle_is_named_in_one_line(trained_run: Path, tmp_path: Path, file: str, content: bytes) -> None:
+    shutil.copytree(trained_run / "bundle", tmp_path / "bundle")
+    (tmp_path / "bundle" / file).write_bytes(content)
+    with pytest.raises(CheckpointError) as error:
+        ThumbNet.load(tmp_path, allow_code=True)
+    assert file in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_bundle_of_other_labels_than_its_weights_is_refused(trained_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained_run / "bundle", tmp_path / "bundle")
+    description = tmp_path / "bundle" / "thumbnet.json"
+    content = json.loads(description.read_text())
+    description.write_text(json.dumps({**content, "labels": ["a", "b", "c"]}))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        ThumbNet.load(tmp_path, allow_code=True)

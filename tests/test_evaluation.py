@@ -1,0 +1,88 @@
+"""Evaluation measures what ships, beside the teacher and the untrained bicubic thumbnail, on the pictures it says."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from conftest import write_photos
+from thumbnet import ThumbNet, evaluate
+from thumbnet.data.pictures import read_picture
+from thumbnet.errors import CheckpointError, DataError
+from thumbnet.run_folder import RunFolder
+
+
+@pytest.fixture
+def run(trained_run: Path, tmp_path: Path) -> Path:
+    """A copy that a test may write to."""
+    return Path(shutil.copytree(trained_run, tmp_path / "run"))
+
+
+def test_it_holds_what_the_architecture_promises(trained_run: Path) -> None:
+    result = RunFolder(trained_run).read_evaluation()
+    assert result is not None
+    for who in ("teacher", "student"):
+        assert {"top1", "top5", "macs", "per_class"} <= result[who].keys()
+    assert result["downscaler"]["macs"] > 0
+    assert 0 <= result["untrained_bicubic"]["top1"] <= 1
+    assert result["retention"] == pytest.approx(result["student"]["top1"] / result["teacher"]["top1"])
+    assert 0 <= result["agreement"] <= 1
+    assert result["bytes"]["thumbnail"] < result["bytes"]["image"]
+    assert result["student"]["macs"] < result["teacher"]["macs"] / 10
+
+
+def test_accuracies_and_agreement_can_be_counted_from_the_predictions(trained_run: Path) -> None:
+    result = RunFolder(trained_run).read_evaluation()
+    assert result is not None
+    rows = list(csv.DictReader((trained_run / "predictions.csv").open()))
+    assert len(rows) == 12
+    for who in ("student", "teacher", "untrained_bicubic"):
+        right = [row[who] == row["label"] for row in rows]
+        assert result[who]["top1"] == pytest.approx(sum(right) / 12)
+        flat = [row[who] == "flat" for row in rows if row["label"] == "flat"]
+        assert result[who]["per_class"]["flat"] == pytest.approx(sum(flat) / 6)
+    assert result["agreement"] == pytest.approx(sum(row["student"] == row["teacher"] for row in rows) / 12)
+
+
+def test_the_predictions_are_those_of_the_bundle_used_picture_by_picture(trained_run: Path, photos: Path) -> None:
+    bundle = ThumbNet.load(trained_run, allow_code=True)
+    for row in csv.DictReader((trained_run / "predictions.csv").open()):
+        assert bundle.classify(read_picture(photos / "val" / row["picture"])).label == row["student"]
+
+
+def test_the_samples_are_the_bundles_own_thumbnails(trained_run: Path, photos: Path) -> None:
+    bundle = ThumbNet.load(trained_run, allow_code=True)
+    first = read_picture(photos / "val" / "flat" / "000.png")
+    assert Image.open(trained_run / "samples" / "00-thumbnail.png").tobytes() == bundle.thumbnail(first).tobytes()
+
+
+def test_other_data_with_the_same_classes_is_evaluated_whole(run: Path, tmp_path: Path) -> None:
+    other = write_photos(tmp_path, {"others": {"flat": 3, "round": 4}}, seed=5) / "others"
+    result = evaluate(run, str(other), allow_code=True, workers=0, device="cpu")
+    assert result["data"] == {"name": str(other), "pictures": 7, "description": "all of others"}
+
+
+def test_data_with_other_classes_is_refused(run: Path, tmp_path: Path) -> None:
+    other = write_photos(tmp_path, {"others": {"flat": 2, "spiral": 2}}) / "others"
+    with pytest.raises(DataError, match="'round' is in one only"):
+        evaluate(run, str(other), allow_code=True)
+
+
+def test_without_its_teacher_the_student_is_still_evaluated(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = run / "config.yaml"
+    config.write_text(
+        config.read_text().replace("teacher_weights: pretrained", f"teacher_weights: {tmp_path}/gone.pth")
+    )
+    result = evaluate(run, allow_code=True, workers=0, device="cpu")
+    assert "teacher" not in result
+    assert result["student"]["top1"] >= 0
+    assert "the teacher is not at hand" in capsys.readouterr().err
+
+
+def test_a_run_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no run in .* \(no config\.yaml\)"):
+        evaluate(tmp_path)
