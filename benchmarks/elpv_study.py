@@ -2,9 +2,9 @@
 
     python benchmarks/elpv_study.py --seeds 0,1,2
 
-Runs what is missing (each run goes on where it was stopped) and writes benchmarks/results/elpv.json. All students share one
-teacher; those of one seed share its cached answers, their views, their order and their number of epochs. Differences are
-paired over the same pictures, with a 95% interval from a bootstrap over pictures and seeds.
+Runs what is missing (each run goes on where it was stopped) and writes benchmarks/results/elpv.json. All students share
+one teacher; those of one seed share its cached answers, views, order and number of epochs. Differences
+are paired over the same pictures, with a 95% interval from a bootstrap over pictures and seeds.
 """
 
 import argparse

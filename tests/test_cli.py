@@ -17,8 +17,8 @@ from thumbnet import objective, storage
 from thumbnet.cli import main
 
 Run = Callable[..., tuple[int, str, str]]
-TINY_FLAGS = "--teacher tiny_networks:two_stages --image-side 32 --epochs 1 --batch-size 8".split()
-TINY_FLAGS += "--workers 0 --device cpu".split()
+TINY_FLAGS = ["--teacher", "tiny_networks:two_stages", "--image-side", "32", "--epochs", "1", "--batch-size", "8"]
+TINY_FLAGS += ["--workers", "0", "--device", "cpu"]
 
 
 @pytest.fixture

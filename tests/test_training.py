@@ -1,4 +1,4 @@
-"""Training keeps its promises: the teacher stays, losses fall, a stop changes nothing, and the cache is the teacher's word."""
+"""Training keeps its promises: the teacher stays, losses fall, a stop changes nothing, the cache is the teacher's word."""
 
 import json
 import os

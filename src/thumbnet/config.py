@@ -6,7 +6,8 @@ Knows values only: no torch, no files, no networks. The same dataclasses are the
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from math import isfinite
+from typing import Any, Literal, get_args
 
 from thumbnet.errors import ConfigError
 
@@ -42,7 +43,8 @@ class LossSettings:
 
     def __post_init__(self) -> None:
         for name in ("mm", "cl", "kd", "fm"):
-            _require(getattr(self, name) >= 0, f"loss.{name}", getattr(self, name), "0 or more")
+            weight = getattr(self, name)
+            _require(isfinite(weight) and weight >= 0, f"loss.{name}", weight, "0 or more")
         _require(self.temperature > 0, "loss.temperature", self.temperature, "more than 0")
         _require(0 <= self.label_smoothing < 1, "loss.label_smoothing", self.label_smoothing, "at least 0, less than 1")
 
@@ -61,6 +63,8 @@ class DownscalerSettings:
     channels: int = 16
 
     def __post_init__(self) -> None:
+        kinds = get_args(DownscalerKind)
+        _require(self.kind in kinds, "downscaler.kind", self.kind, f"one of {', '.join(kinds)}")
         _require(self.channels > 3, "downscaler.channels", self.channels, "more than 3")
 
 
@@ -88,6 +92,10 @@ class FeatureMappingSettings:
     layers: tuple[str, ...] | None = None
     channels: int = 256
 
+    def __post_init__(self) -> None:
+        _require(self.layers is None or len(self.layers) > 0, "feature_mapping.layers", "empty", "names of layers")
+        _require(self.channels >= 1, "feature_mapping.channels", self.channels, "1 or more")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ViewSettings:
@@ -112,15 +120,10 @@ class ViewSettings:
 
     def __post_init__(self) -> None:
         _require(self.per_image >= 0, "views.per_image", self.per_image, "0 (fresh views) or more")
-        _require(
-            0 < self.scale[0] <= self.scale[1] <= 1,
-            "views.scale",
-            self.scale,
-            "two rising shares of the area, e.g. [0.5, 1.0]",
-        )
-        _require(
-            0 < self.aspect[0] <= self.aspect[1], "views.aspect", self.aspect, "two rising ratios, e.g. [0.8, 1.25]"
-        )
+        rising = len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1
+        _require(rising, "views.scale", self.scale, "two rising shares of the area, e.g. [0.5, 1.0]")
+        rising = len(self.aspect) == 2 and 0 < self.aspect[0] <= self.aspect[1]
+        _require(rising, "views.aspect", self.aspect, "two rising ratios, e.g. [0.8, 1.25]")
         for name in ("horizontal_flip", "vertical_flip"):
             _require(0 <= getattr(self, name) <= 1, f"views.{name}", getattr(self, name), "a probability from 0 to 1")
         if self.crop_share is not None:
@@ -234,11 +237,13 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         allowed = f"a whole number from {MINIMUM_RATIO} to {MAXIMUM_RATIO}"
-        _require(MINIMUM_RATIO <= self.ratio <= MAXIMUM_RATIO, "ratio", self.ratio, allowed)
+        _require(
+            isinstance(self.ratio, int) and MINIMUM_RATIO <= self.ratio <= MAXIMUM_RATIO, "ratio", self.ratio, allowed
+        )
         _require(self.image_side is None or self.image_side >= 1, "image_side", self.image_side, "1 or more")
         _require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
         _require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
-        _require(self.lr > 0, "lr", self.lr, "more than 0")
+        _require(isfinite(self.lr) and self.lr > 0, "lr", self.lr, "more than 0")
         _require(self.workers is None or self.workers >= 0, "workers", self.workers, "0 or more")
         _require(self.holdout is None or 0 < self.holdout < 1, "holdout", self.holdout, "between 0 and 1, e.g. 0.2")
         _require(0 <= self.allow_unreadable <= 1, "allow_unreadable", self.allow_unreadable, "a share from 0 to 1")
@@ -270,7 +275,7 @@ def settings_from_dict(values: Mapping[str, Any]) -> TrainSettings:
         ConfigError: If a key is unknown or missing, or a value is out of range.
     """
     try:
-        groups = {name: kind(**_tuples(values[name])) for name, kind in _GROUPS.items() if name in values}
+        groups = {name: kind(**_tuples(values[name] or {})) for name, kind in _GROUPS.items() if name in values}
         return TrainSettings(**{**_tuples(values), **groups})
     except TypeError as error:
         raise ConfigError(f"settings: {error}; see `thumbnet train --help` for every setting") from error

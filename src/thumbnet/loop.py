@@ -67,7 +67,21 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Loop:
+class Loop:
+    """A plan made ready to run: everything that one step needs.
+
+    Attributes:
+        plan: What it was made from.
+        device: Where it computes.
+        accelerator: Backward passes, accumulation, clipping.
+        order: The batches of the epoch.
+        loader: Training batches in that order.
+        evaluation_loader: The held-out pictures.
+        teacher_says: The teacher's word on a batch.
+        model: E and S as Accelerate wraps them.
+        state: All that a checkpoint holds.
+    """
+
     plan: Plan
     device: torch.device
     accelerator: Accelerator
@@ -77,7 +91,6 @@ class _Loop:
     teacher_says: TeacherAnswers
     model: nn.Module
     state: TrainingState
-    bar: StepBar
 
 
 def run_loop(plan: Plan) -> Pair:
@@ -93,6 +106,18 @@ def run_loop(plan: Plan) -> Pair:
         TrainingError: If a loss is no longer finite; the last checkpoint stays as it was.
         StorageError: If the disk is full.
     """
+    loop = prepare_loop(plan)
+    state, position = loop.state, loop.state.position
+    with plan.announcer.steps(plan.settings.epochs * loop.order.batches, "training") as bar:
+        while position.epoch < plan.settings.epochs:
+            train_epoch(loop, bar)
+            finish_epoch(loop)
+    loop.accelerator.end_training()
+    return averaged(state.average, state.pair).eval()
+
+
+def prepare_loop(plan: Plan) -> Loop:
+    """Moves the networks to the device, fills the teacher cache, and takes over the last checkpoint if there is one."""
     settings = plan.settings
     device = choose_device(settings.device)
     if device.type == "cpu":
@@ -105,34 +130,26 @@ def run_loop(plan: Plan) -> Pair:
     # Filling a cache must not change what training draws from here on.
     set_seed(settings.seed)
     state = _starting_state(plan, order, device)
-    position = state.position
     if plan.run.checkpoint.exists():
         state.restore(plan.run.checkpoint)
-        plan.announcer.say(f"resuming after epoch {position.epoch}, step {position.step}")
+        plan.announcer.say(f"resuming after epoch {state.position.epoch}, step {state.position.step}")
+    preprocessing, batch_size = plan.assembly.preprocessing, settings.batch_size
     model, _, loader = accelerator.prepare(state.pair, state.optimizer, loader)
-    with plan.announcer.steps(settings.epochs * order.batches, "training") as bar:
-        loop = _Loop(
-            plan=plan,
-            device=device,
-            accelerator=accelerator,
-            order=order,
-            loader=loader,
-            evaluation_loader=evaluation_loader(
-                plan.evaluation, plan.assembly.preprocessing, settings.batch_size, reading
-            ),
-            teacher_says=teacher_says,
-            model=model,
-            state=state,
-            bar=bar,
-        )
-        while position.epoch < settings.epochs:
-            _train_epoch(loop)
-            _finish_epoch(loop)
-    accelerator.end_training()
-    return averaged(state.average, state.pair).eval()
+    return Loop(
+        plan=plan,
+        device=device,
+        accelerator=accelerator,
+        order=order,
+        loader=loader,
+        evaluation_loader=evaluation_loader(plan.evaluation, preprocessing, batch_size, reading),
+        teacher_says=teacher_says,
+        model=model,
+        state=state,
+    )
 
 
-def _train_epoch(loop: _Loop) -> None:
+def train_epoch(loop: Loop, bar: StepBar) -> None:
+    """Trains to the end of the current epoch, from wherever it was stopped."""
     position, settings = loop.state.position, loop.plan.settings
     loop.order.epoch, loop.order.start = position.epoch, position.slices
     started = saved = time.monotonic()
@@ -148,14 +165,14 @@ def _train_epoch(loop: _Loop) -> None:
         loop.state.schedule.step()
         if loop.state.average is not None:
             loop.state.average.update(loop.state.pair, step=position.step)
-        loop.bar.update(position.step, losses)
+        bar.update(position.step, losses)
         if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
             loop.state.save(loop.plan.run.checkpoint)
             saved = time.monotonic()
     position.seconds += time.monotonic() - started
 
 
-def _train_slice(loop: _Loop, batch: Batch) -> dict[str, float]:
+def _train_slice(loop: Loop, batch: Batch) -> dict[str, float]:
     """Forward, losses, backward; and, where a batch is complete, the optimiser's step."""
     accelerator, optimizer = loop.accelerator, loop.state.optimizer
     with accelerator.accumulate(loop.model):
@@ -184,7 +201,8 @@ def _train_slice(loop: _Loop, batch: Batch) -> dict[str, float]:
     return dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
 
 
-def _finish_epoch(loop: _Loop) -> None:
+def finish_epoch(loop: Loop) -> None:
+    """Evaluates, logs, and writes the checkpoint of the epoch."""
     plan, state, position = loop.plan, loop.state, loop.state.position
     top1 = top1_of(averaged(state.average, state.pair), loop.evaluation_loader, loop.device)
     losses = {name: total / position.slices for name, total in position.loss_sums.items()}

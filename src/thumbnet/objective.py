@@ -130,7 +130,9 @@ def check_finite(values: Mapping[str, Tensor], step: int) -> None:
     if bool(torch.isfinite(torch.stack(list(values.values()))).all()):
         return
     name, value = next((name, value) for name, value in values.items() if not bool(torch.isfinite(value)))
-    advice = f"lower --lr or --loss.{name}, or set --optimizer.mixed_precision no; the last checkpoint is intact"
+    advice = (
+        "lower --lr or the weight of this loss, or set --optimizer.mixed_precision no; the last checkpoint is intact"
+    )
     raise TrainingError(f"loss '{name}' became {value.item()} at step {step}; {advice}")
 
 

@@ -45,12 +45,12 @@ class RunFolder:
         """
         if resume and overwrite:
             raise ConfigError("--resume and --overwrite exclude each other; give one")
-        if self._occupied and not resume:
-            if not overwrite:
-                choices = "give --resume to go on, --overwrite to replace it, or another --output"
-                raise ConfigError(f"output: {self.path} exists; {choices}")
-            if not self.config.is_file():
-                raise ConfigError(f"output: {self.path} holds something that is no run; --overwrite replaces runs only")
+        if self._occupied and not resume and not overwrite:
+            choices = "give --resume to go on, --overwrite to replace it, or another --output"
+            raise ConfigError(f"output: {self.path} exists; {choices}")
+        if self._occupied and not self.config.is_file():
+            chosen = "--resume goes on with runs only" if resume else "--overwrite replaces runs only"
+            raise ConfigError(f"output: {self.path} holds something that is no run; {chosen}")
         with storage_errors(self.path):
             existing = next(place for place in (self.path.absolute(), *self.path.absolute().parents) if place.exists())
             if not existing.is_dir():
@@ -70,7 +70,10 @@ class RunFolder:
 
     @property
     def _occupied(self) -> bool:
-        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        if not self.path.is_dir():
+            return self.path.exists()
+        # A run that was killed before its first file was whole may have left that file's temporary one.
+        return any(not file.name.startswith(f".{RUN_MARK}.") for file in self.path.iterdir())
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":

@@ -1,6 +1,6 @@
 """Training, as one story: data, networks, objective, loop, bundle, evaluation.
 
-`fit` trains a downscaler and a student from a frozen teacher, `train_teacher` fine-tunes a classifier to be that teacher.
+`fit` trains a downscaler and a student from a frozen teacher; `train_teacher` fine-tunes a classifier to be one.
 Both run `run_loop`.
 """
 

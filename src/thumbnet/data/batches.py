@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 from thumbnet.config import ViewSettings
 from thumbnet.data.folders import Pictures
 from thumbnet.data.pictures import read_picture
-from thumbnet.data.preprocessing import Preprocessing, working_view
+from thumbnet.data.preprocessing import Preprocessing, levels_to_values, working_view
 from thumbnet.data.views import draw_view, view_transform
 from thumbnet.errors import DataError, PictureError
 
@@ -147,7 +147,7 @@ class EpochOrder(Sampler[list[ViewKey]]):
 def to_image(batch: Batch, device: torch.device) -> Float[Tensor, "batch 3 height width"]:
     """The pixels as image values in [0, 1], exactly `uint8 / 255`, on a device, channels last."""
     pixels = batch.pixels.to(device, non_blocking=True)
-    return pixels.float().div(255).contiguous(memory_format=torch.channels_last)
+    return levels_to_values(pixels.float()).contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ def training_loader(
     """Batches of training views, in the order that `order` says."""
     return DataLoader(
         dataset,
-        batch_sampler=order,  # type: ignore[arg-type]
+        batch_sampler=order,
         num_workers=settings.workers,
         pin_memory=settings.pin_memory,
         persistent_workers=settings.workers > 0,
@@ -181,7 +181,7 @@ def every_view_loader(
     keys = [divmod(row, dataset.fixed_views) for row in rows]
     return DataLoader(
         dataset,
-        batch_sampler=[keys[i : i + batch_size] for i in range(0, len(keys), batch_size)],  # type: ignore[arg-type]
+        batch_sampler=[keys[i : i + batch_size] for i in range(0, len(keys), batch_size)],
         num_workers=settings.workers,
         pin_memory=settings.pin_memory,
         worker_init_fn=_one_thread,

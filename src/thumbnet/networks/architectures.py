@@ -206,7 +206,14 @@ def _from_factory(name: str, start: Start, classes: int | None) -> Classifier:
         ) from error
     takes = inspect.signature(factory).parameters
     offered = {"pretrained": start == "pretrained"} | ({"num_classes": classes} if classes is not None else {})
-    network = factory(**{parameter: value for parameter, value in offered.items() if parameter in takes})
+    arguments = {parameter: value for parameter, value in offered.items() if parameter in takes}
+    try:
+        inspect.signature(factory).bind(**arguments)
+    except TypeError as error:
+        raise NetworkError(
+            f"teacher: {name} cannot be called without arguments ({error}); give them defaults"
+        ) from error
+    network = factory(**arguments)
     if not isinstance(network, nn.Module):
         raise NetworkError(f"teacher: {name} returned {type(network).__name__}, not a torch.nn.Module; fix the factory")
     return _described(network)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thumbnet.config import FIXED_DOWNSCALERS, MAXIMUM_RATIO, MINIMUM_RATIO, DownscalerSettings
+from thumbnet.data.preprocessing import levels_to_values
 from thumbnet.errors import ConfigError
 
 FilterName = Literal["bicubic", "area", "lanczos"]
@@ -47,9 +48,7 @@ def to_8bit(thumbnail: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "
 
     Gives exactly the values that reading the saved picture gives: `round(255 x) / 255`. Not in the paper.
     """
-    # CUDA divides by a Python number as a product with its reciprocal, which misses some levels by a rounding error.
-    top = torch.full((), LEVELS, dtype=thumbnail.dtype, device=thumbnail.device)
-    levels = (thumbnail.detach().clamp(0, 1) * top).round() / top
+    levels = levels_to_values((thumbnail.detach().clamp(0, 1) * LEVELS).round())
     if not thumbnail.requires_grad:
         return levels
     # levels + (thumbnail - thumbnail) would leave the grid by a rounding error; this keeps it exact.

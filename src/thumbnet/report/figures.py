@@ -7,7 +7,7 @@ the page's CSS variables, so that they follow its light and dark scheme.
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,9 @@ def loss_panels(records: Sequence[Record]) -> list[Panel]:
     """One panel for each loss term that the records hold, in the order of their first appearance."""
     names = dict.fromkeys(name for record in records for name in record if name not in NOT_LOSSES)
     curves = {name: _points(records, name) for name in names}
-    return [_loss_panel(name, points) for name, points in curves.items() if points]
+    return [
+        _loss_panel(name, points, f"loss{number}") for number, (name, points) in enumerate(curves.items()) if points
+    ]
 
 
 def accuracy_panel(records: Sequence[Record], references: Mapping[str, float]) -> Panel | None:
@@ -68,7 +70,7 @@ def accuracy_panel(records: Sequence[Record], references: Mapping[str, float]) -
     return Panel("top-1", _in_words("top-1", points, percent), _to_svg(figure, "top1"))
 
 
-def _loss_panel(name: str, points: Points) -> Panel:
+def _loss_panel(name: str, points: Points, prefix: str) -> Panel:
     figure, axes = _empty_panel(points)
     axes.plot(*zip(*points, strict=True), color=_STUDENT, linewidth=1.8, marker="o", markersize=_marker_size(points))
     values = [value for _, value in points]
@@ -78,7 +80,7 @@ def _loss_panel(name: str, points: Points) -> Panel:
         axes.yaxis.set_major_locator(LogLocator(numticks=5))
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: loss_value(value)))
-    return Panel(name, _in_words(name, points, loss_value), _to_svg(figure, f"loss-{name}"), logarithmic)
+    return Panel(name, _in_words(name, points, loss_value), _to_svg(figure, prefix), logarithmic)
 
 
 def _points(records: Sequence[Record], name: str) -> Points:
@@ -86,7 +88,7 @@ def _points(records: Sequence[Record], name: str) -> Points:
     return [(epoch, float(value)) for epoch, value in found if isinstance(value, int | float) and math.isfinite(value)]
 
 
-def _in_words(name: str, points: Points, write: Any) -> str:
+def _in_words(name: str, points: Points, write: Callable[[float], str]) -> str:
     (first, before), (last, after) = points[0], points[-1]
     if first == last:
         return f"{name} by epoch: {write(before)} at epoch {first}"
@@ -109,23 +111,22 @@ def _empty_panel(points: Points) -> tuple[Figure, Axes]:
     axes.set_axisbelow(True)
     axes.set_xlabel("epoch", color=_INK, fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
     if len(points) == 1:
         axes.set_xlim(points[0][0] - 1, points[0][0] + 1)
     return figure, axes
 
 
-def _to_svg(figure: Figure, name: str) -> Markup:
+def _to_svg(figure: Figure, prefix: str) -> Markup:
     buffer = io.StringIO()
     # Text stays text and ids do not depend on chance; matplotlib takes both from its settings alone.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     drawing = buffer.getvalue()
     drawing = drawing[drawing.index("<svg") :]
     for placeholder, colour in _CSS.items():
         drawing = drawing.replace(placeholder, colour)
     # Several drawings share one page, where an id may occur once.
-    prefix = re.sub(r"\W", "_", name)
     drawing = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", drawing)
     # The page gives the drawing's size and words: the figure around it carries role and label.
     drawing = re.sub(r'^<svg([^>]*?) height="[^"]*"', r'<svg\1 aria-hidden="true"', drawing)

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from thumbnet.errors import CheckpointError
 from thumbnet.report.figures import accuracy_panel, loss_panels
 from thumbnet.report.tables import (
     Cell,
@@ -29,7 +30,7 @@ from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import RECORD_KEY
 from thumbnet.storage import write_atomically
 
-SAMPLE_KINDS = {"image": "image", "bicubic": "bicubic thumbnail", "thumbnail": "the downscaler's thumbnail"}
+SAMPLE_KINDS = {"image": "image", "bicubic": "bicubic thumbnail", "thumbnail": "downscaler's thumbnail"}
 UNREADABLE_SHOWN = 10
 TERMS = {
     "mm": "moment matching",
@@ -57,7 +58,7 @@ def write_report(run: RunFolder) -> Path:
         The path of the page.
 
     Raises:
-        CheckpointError: If the run's config.yaml is damaged.
+        CheckpointError: If a file of the run is damaged.
         ThumbNetError: If the page cannot be written.
     """
     write_atomically(run.report, render(run).encode())
@@ -169,7 +170,10 @@ def _unreadable_table(path: Path) -> tuple[int, Table] | None:
     """How many pictures were left out, and the first of them; None if the run has no such list."""
     if not path.exists():
         return None
-    left_out = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        left_out = [json.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
+    except ValueError as error:
+        raise CheckpointError(f"{path} cannot be read; the run folder is damaged") from error
     shown = left_out[:UNREADABLE_SHOWN]
     rows = tuple((str(line.get("picture", "")), (Cell(str(line.get("reason", ""))),)) for line in shown)
     which = "All of them" if len(shown) == len(left_out) else f"The first {len(shown)}; the rest is in {path.name}"

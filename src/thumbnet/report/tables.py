@@ -78,9 +78,7 @@ def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
         meaning = f"mean size of a picture file as it is stored, and of its thumbnail as PNG{fewer}"
         found.append(KeyNumber("bytes", f"{image} → {thumbnail}", meaning))
     if "teacher" in evaluation and "student" in evaluation:
-        teacher, student = _cost(evaluation, "teacher", "macs"), _cost(evaluation, "student", "macs")
-        value = f"{quantity(teacher)} → {quantity(student)}"
-        found.append(KeyNumber("MACs", value, f"a picture, teacher and student alone{_fewer(teacher, student)}"))
+        found.append(_compute(evaluation))
     return found
 
 
@@ -120,6 +118,14 @@ def class_table(evaluation: Evaluation) -> Table | None:
         rows.append((label, tuple(cells)))
     columns = ("class", *known, *(["difference"] if compared else []))
     return Table(_class_caption(len(order), len(shown), compared), columns, tuple(rows))
+
+
+def _compute(evaluation: Evaluation) -> KeyNumber:
+    teacher, student = _cost(evaluation, "teacher", "macs"), _cost(evaluation, "student", "macs")
+    meaning = f"per picture, teacher and student alone{_fewer(teacher, student)}"
+    if teacher and "downscaler" in evaluation and (both := _with_downscaler(evaluation, "student")):
+        meaning += f", {times(teacher / both)} times with the downscaler"
+    return KeyNumber("MACs", f"{quantity(teacher)} → {quantity(student)}", meaning)
 
 
 def _accuracy_caption(pictures: int | None) -> str:

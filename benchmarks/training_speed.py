@@ -1,0 +1,207 @@
+"""Speed of training on this machine, as ratios within one run.
+
+    python benchmarks/training_speed.py cache      # a cached epoch against an uncached one
+    python benchmarks/training_speed.py loop       # the loop against the same step as a bare torch loop
+    python benchmarks/training_speed.py allocator  # training with and without devices.keep_freed_memory
+
+Each writes benchmarks/results/NAME.json. Needs thumbnet[samples]; weights are random, which costs the same time.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from thumbnet import losses
+from thumbnet.config import CacheSettings, TrainSettings, ViewSettings
+from thumbnet.data.batches import to_image
+from thumbnet.data.samples import efficientnet_lite0, open_elpv
+from thumbnet.devices import keep_freed_memory
+from thumbnet.loop import Loop, Plan, prepare_loop, train_epoch
+from thumbnet.networks.assembly import assemble
+from thumbnet.objective import Objective, paper_terms
+from thumbnet.progress import Announcer
+from thumbnet.run_folder import RunFolder
+from thumbnet.storage import write_json
+
+RESULTS = Path(__file__).parent / "results"
+TEACHERS = {"thumbnet.data.samples:efficientnet_lite0": 192, "timm/resnet50": 224}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("cache", "loop", "allocator", "steps"))
+    parser.add_argument("--pictures", type=int, default=256, help="pictures an epoch")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--keep", action="store_true", help="for `steps`: call keep_freed_memory")
+    arguments = parser.parse_args()
+    if arguments.what == "steps":
+        print(json.dumps(measure_steps(arguments.keep)))
+        return
+    with tempfile.TemporaryDirectory() as place:
+        measure = {"cache": measure_cache, "loop": measure_loop, "allocator": measure_allocator}[arguments.what]
+        result = measure(Path(place), arguments.pictures, arguments.repeats)
+    head = {
+        "command": f"python benchmarks/training_speed.py {arguments.what} --pictures {arguments.pictures}",
+        "date": datetime.now(UTC).date().isoformat(),
+        "hardware": f"{os.cpu_count()} CPU cores, {platform.machine()}, torch {torch.__version__}",
+    }
+    name = {"cache": "cached_epoch", "loop": "loop_overhead", "allocator": "allocator"}[arguments.what]
+    write_json(RESULTS / f"{name}.json", {**head, **result})
+    print(json.dumps(result, indent=2))
+
+
+def measure_cache(place: Path, pictures: int, repeats: int) -> dict[str, Any]:
+    """Median seconds of an epoch's training, fresh views with the teacher against cached ones, taking turns."""
+    results = {}
+    for teacher, side in TEACHERS.items():
+        name = teacher.rpartition("/")[2].rpartition(":")[2]
+        uncached = make_loop(place / f"{name}-uncached", teacher, side, 0, pictures)
+        started = time.perf_counter()
+        cached = make_loop(place / f"{name}-cached", teacher, side, 2, pictures)
+        filling = time.perf_counter() - started
+        seconds: dict[str, list[float]] = {"uncached": [], "cached": []}
+        for repeat in range(repeats + 1):
+            for kind, loop in (("uncached", uncached), ("cached", cached)):
+                taken = time_epoch(loop)
+                if repeat:  # the first warms up
+                    seconds[kind].append(taken)
+        medians = {kind: statistics.median(values) for kind, values in seconds.items()}
+        results[name] = {
+            "image_side": side,
+            "ratio": 4,
+            "epoch_s": medians,
+            "all_epoch_s": seconds,
+            "filling_two_views_s": filling,
+            "cached_share_of_uncached": medians["cached"] / medians["uncached"],
+        }
+    return {"pictures": pictures, "teachers": results}
+
+
+def measure_loop(place: Path, pictures: int, repeats: int) -> dict[str, Any]:
+    """Median seconds of a cached epoch by the loop and by a bare torch loop over the same loader, taking turns."""
+    loop = make_loop(place / "run", "thumbnet.data.samples:efficientnet_lite0", 192, 2, pictures)
+    seconds: dict[str, list[float]] = {"loop": [], "bare": []}
+    for repeat in range(repeats + 1):
+        order = [("loop", time_epoch), ("bare", time_bare_epoch)]
+        for kind, run in order if repeat % 2 else reversed(order):
+            taken = run(loop)
+            if repeat:
+                seconds[kind].append(taken)
+    medians = {kind: statistics.median(values) for kind, values in seconds.items()}
+    overhead = medians["loop"] / medians["bare"] - 1
+    return {"pictures": pictures, "epoch_s": medians, "all_epoch_s": seconds, "overhead": overhead}
+
+
+def make_loop(place: Path, teacher: str, side: int, views: int, pictures: int) -> Loop:
+    splits = open_elpv()
+    assert splits.train is not None
+    settings = TrainSettings(
+        teacher=teacher,
+        teacher_weights="random",
+        data="elpv",
+        output=str(place),
+        image_side=side,
+        views=ViewSettings(per_image=views),
+        cache=CacheSettings(folder=str(place / "cache")),
+        epochs=100,
+    )
+    objective = Objective(paper_terms(settings.loss))
+    plan = Plan(
+        settings=settings,
+        run=RunFolder(place),
+        train=splits.train.select(list(range(pictures))),
+        evaluation=splits.evaluation,
+        fingerprint="benchmark",
+        assembly=assemble(settings, splits.train.classes, tap_features=True),
+        objective=objective,
+        announcer=Announcer(quiet=True),
+    )
+    return prepare_loop(plan)
+
+
+def time_epoch(loop: Loop) -> float:
+    position = loop.state.position
+    started = time.perf_counter()
+    with loop.plan.announcer.steps(1, "training") as bar:
+        train_epoch(loop, bar)
+    taken = time.perf_counter() - started
+    position.start_next_epoch()
+    return taken
+
+
+def time_bare_epoch(loop: Loop) -> float:
+    """The same step with nothing of ours around it: no Accelerate, objective, guard, progress or sums."""
+    pair, optimizer, schedule, average = loop.state.pair, loop.state.optimizer, loop.state.schedule, loop.state.average
+    settings = loop.plan.settings
+    loop.order.epoch, loop.order.start = loop.state.position.epoch, 0
+    started = time.perf_counter()
+    pair.train()
+    for batch in loop.loader:
+        image = to_image(batch, loop.device)
+        teacher_logits, teacher_features = loop.teacher_says(batch, image)
+        assert teacher_logits is not None
+        output = pair(image)
+        loss = (
+            settings.loss.mm * losses.moment_matching(output.thumbnail, image)
+            + settings.loss.cl * functional.cross_entropy(output.logits, batch.label)
+            + settings.loss.kd * losses.knowledge_distillation(output.logits, teacher_logits, settings.loss.temperature)
+            + settings.loss.fm * losses.feature_mapping(output.decoded, teacher_features)
+        )
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(pair.parameters(), settings.optimizer.clip_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        if average is not None:
+            average.update(pair, step=1)
+    taken = time.perf_counter() - started
+    loop.state.position.start_next_epoch()
+    return taken
+
+
+def measure_allocator(place: Path, pictures: int, repeats: int) -> dict[str, Any]:
+    """Full-size training steps in fresh processes, with and without, taking turns."""
+    runs: dict[str, list[dict[str, float]]] = {"kept": [], "given_back": []}
+    for _ in range(max(3, repeats // 2)):
+        for kind, flags in (("kept", ["--keep"]), ("given_back", [])):
+            done = subprocess.run(
+                [sys.executable, __file__, "steps", *flags], capture_output=True, text=True, check=True
+            )
+            runs[kind].append(json.loads(done.stdout))
+    summary: dict[str, Any] = {
+        kind: {key: statistics.median(run[key] for run in measured) for key in measured[0]}
+        for kind, measured in runs.items()
+    }
+    speedup = summary["kept"]["pictures_per_s"] / summary["given_back"]["pictures_per_s"]
+    return {**summary, "speedup": speedup, "network": "efficientnet_lite0 at 192 px, batch 32, float32"}
+
+
+def measure_steps(keep: bool) -> dict[str, float]:
+    if keep:
+        keep_freed_memory()
+    network = efficientnet_lite0(2, pretrained=False).train().to(memory_format=torch.channels_last)
+    image = torch.rand(32, 3, 192, 192).contiguous(memory_format=torch.channels_last)
+    seconds = []
+    for _ in range(6):
+        started = time.perf_counter()
+        network(image).square().mean().backward()
+        seconds.append(time.perf_counter() - started)
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"pictures_per_s": 32 / statistics.median(seconds[2:]), "peak_memory_mb": peak_bytes / 1e6}
+
+
+if __name__ == "__main__":
+    main()
