@@ -37,6 +37,7 @@ from thumbnet.run_folder import RunFolder
 from thumbnet.storage import write_json
 
 RESULTS = Path(__file__).parent / "results"
+NAMES = {"cache": "cached_epoch", "loop": "loop_overhead", "allocator": "allocator"}
 TEACHERS = {"thumbnet.data.samples:efficientnet_lite0": 192, "timm/resnet50": 224}
 
 
@@ -45,32 +46,42 @@ def main() -> None:
     parser.add_argument("what", choices=("cache", "loop", "allocator", "steps"))
     parser.add_argument("--pictures", type=int, default=256, help="pictures an epoch")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON")
+    parser.add_argument("--missing-only", action="store_true", help="do nothing if the JSON is there")
     parser.add_argument("--keep", action="store_true", help="for `steps`: call keep_freed_memory")
     arguments = parser.parse_args()
     if arguments.what == "steps":
         print(json.dumps(measure_steps(arguments.keep)))
         return
+    output = arguments.results / f"{NAMES[arguments.what]}.json"
+    if arguments.missing_only and output.exists():
+        return
     with tempfile.TemporaryDirectory() as place:
         measure = {"cache": measure_cache, "loop": measure_loop, "allocator": measure_allocator}[arguments.what]
-        result = measure(Path(place), arguments.pictures, arguments.repeats)
+        result = measure(Path(place), arguments.pictures, arguments.repeats, arguments.device)
     head = {
         "command": f"python benchmarks/training_speed.py {arguments.what} --pictures {arguments.pictures}",
         "date": datetime.now(UTC).date().isoformat(),
-        "hardware": f"{os.cpu_count()} CPU cores, {platform.machine()}, torch {torch.__version__}",
+        "hardware": describe_hardware(arguments.device),
     }
-    name = {"cache": "cached_epoch", "loop": "loop_overhead", "allocator": "allocator"}[arguments.what]
-    write_json(RESULTS / f"{name}.json", {**head, **result})
+    write_json(output, {**head, **result})
     print(json.dumps(result, indent=2))
 
 
-def measure_cache(place: Path, pictures: int, repeats: int) -> dict[str, Any]:
+def describe_hardware(device: str) -> str:
+    accelerator = f"{torch.cuda.get_device_name(device)}, " if device.startswith("cuda") else ""
+    return f"{accelerator}{os.cpu_count()} CPU cores, {platform.machine()}, torch {torch.__version__}"
+
+
+def measure_cache(place: Path, pictures: int, repeats: int, device: str) -> dict[str, Any]:
     """Median seconds of an epoch's training, fresh views with the teacher against cached ones, taking turns."""
     results = {}
     for teacher, side in TEACHERS.items():
         name = teacher.rpartition("/")[2].rpartition(":")[2]
-        uncached = make_loop(place / f"{name}-uncached", teacher, side, 0, pictures)
+        uncached = make_loop(place / f"{name}-uncached", teacher, side, 0, pictures, device)
         started = time.perf_counter()
-        cached = make_loop(place / f"{name}-cached", teacher, side, 2, pictures)
+        cached = make_loop(place / f"{name}-cached", teacher, side, 2, pictures, device)
         filling = time.perf_counter() - started
         seconds: dict[str, list[float]] = {"uncached": [], "cached": []}
         for repeat in range(repeats + 1):
@@ -90,9 +101,9 @@ def measure_cache(place: Path, pictures: int, repeats: int) -> dict[str, Any]:
     return {"pictures": pictures, "teachers": results}
 
 
-def measure_loop(place: Path, pictures: int, repeats: int) -> dict[str, Any]:
+def measure_loop(place: Path, pictures: int, repeats: int, device: str) -> dict[str, Any]:
     """Median seconds of a cached epoch by the loop and by a bare torch loop over the same loader, taking turns."""
-    loop = make_loop(place / "run", "thumbnet.data.samples:efficientnet_lite0", 192, 2, pictures)
+    loop = make_loop(place / "run", "thumbnet.data.samples:efficientnet_lite0", 192, 2, pictures, device)
     seconds: dict[str, list[float]] = {"loop": [], "bare": []}
     for repeat in range(repeats + 1):
         order = [("loop", time_epoch), ("bare", time_bare_epoch)]
@@ -105,7 +116,7 @@ def measure_loop(place: Path, pictures: int, repeats: int) -> dict[str, Any]:
     return {"pictures": pictures, "epoch_s": medians, "all_epoch_s": seconds, "overhead": overhead}
 
 
-def make_loop(place: Path, teacher: str, side: int, views: int, pictures: int) -> Loop:
+def make_loop(place: Path, teacher: str, side: int, views: int, pictures: int, device: str) -> Loop:
     splits = open_elpv()
     assert splits.train is not None
     settings = TrainSettings(
@@ -114,6 +125,7 @@ def make_loop(place: Path, teacher: str, side: int, views: int, pictures: int) -
         data="elpv",
         output=str(place),
         image_side=side,
+        device=device,
         views=ViewSettings(per_image=views),
         cache=CacheSettings(folder=str(place / "cache")),
         epochs=100,
@@ -172,7 +184,7 @@ def time_bare_epoch(loop: Loop) -> float:
     return taken
 
 
-def measure_allocator(place: Path, pictures: int, repeats: int) -> dict[str, Any]:
+def measure_allocator(place: Path, pictures: int, repeats: int, device: str) -> dict[str, Any]:
     """Full-size training steps in fresh processes, with and without, taking turns."""
     runs: dict[str, list[dict[str, float]]] = {"kept": [], "given_back": []}
     for _ in range(max(3, repeats // 2)):

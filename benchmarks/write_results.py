@@ -77,7 +77,7 @@ def elpv(result: dict[str, Any]) -> str:
 def cached_epoch(result: dict[str, Any]) -> str:
     lines = [
         "## A cached epoch against an uncached one\n",
-        f"Training steps of {result['pictures']} pictures, ratio 4, all four losses; medians, in turns in one process.\n",
+        f"Training steps of {result['pictures']} pictures, ratio 4, all four losses; medians, in turns, one process.\n",
         "| teacher | uncached, s | cached, s | cached / uncached |",
         "| --- | ---: | ---: | ---: |",
     ]

@@ -1,4 +1,4 @@
-"""Training keeps its promises: the teacher stays, losses fall, a stop changes nothing, the cache is the teacher's word."""
+"""Training keeps its promises: the teacher stays, losses fall, stops change nothing, the cache changes nothing."""
 
 import json
 import os
