@@ -111,9 +111,15 @@ def test_a_users_term_needs_the_teacher_unless_it_says_otherwise() -> None:
     assert not Objective({"cl": constant(1.0, 1.0, needs_teacher=False), "off": Term(0.0, never)}).needs_teacher
 
 
-@pytest.mark.parametrize(("names", "needed"), [(["mm", "cl", "kd"], False), (["cl", "fm"], True), (["own"], True)])
-def test_features_are_needed_by_feature_mapping_and_by_any_term_of_the_user(names: list[str], needed: bool) -> None:
-    assert Objective({name: constant(1.0, 1.0) for name in names}).needs_features is needed
+@pytest.mark.parametrize(("weights", "needed"), [({"mm": 1.0, "cl": 1.0, "kd": 1.0}, False), ({"fm": 0.1}, True)])
+def test_features_are_needed_only_by_terms_in_use_that_look_at_them(weights: dict[str, float], needed: bool) -> None:
+    settings = LossSettings(**{"mm": 0.0, "cl": 0.0, "kd": 0.0, "fm": 0.0, **weights})
+    assert Objective(paper_terms(settings)).needs_features is needed
+
+
+def test_a_users_term_needs_features_unless_it_says_otherwise() -> None:
+    assert Objective({"own": Term(1.0, never)}).needs_features
+    assert not Objective({"own": Term(1.0, never, needs_features=False)}).needs_features
 
 
 def test_distillation_without_a_teacher_is_a_fault_and_not_a_silent_0() -> None:
@@ -137,7 +143,7 @@ def test_a_weight_that_is_not_0_or_more_is_refused_by_name(weight: float) -> Non
 def test_a_loss_that_is_no_number_stops_training_with_its_name_and_step(value: float) -> None:
     values = {"cl": torch.tensor(1.0), "kd": torch.tensor(value), "fm": torch.tensor(math.nan)}
     with pytest.raises(
-        TrainingError, match=rf"loss 'kd' became {value} at step 1234; lower --lr or --loss\.kd"
+        TrainingError, match=rf"loss 'kd' became {value} at step 1234; lower --lr or the weight"
     ) as caught:
         check_finite(values, step=1234)
     assert "\n" not in str(caught.value)

@@ -55,29 +55,35 @@ class Term:
         weight: Factor in the sum; 0 leaves the term out and its function is never called.
         function: From `StepTensors` to a scalar.
         needs_teacher: Whether the teacher must have been asked; a term that says False lets training skip it.
+        needs_features: Whether features must have been tapped; a term that says False lets training skip them.
     """
 
     weight: float
     function: Callable[[StepTensors], Tensor]
     needs_teacher: bool = True
+    needs_features: bool = True
 
 
 def paper_terms(settings: LossSettings) -> dict[str, Term]:
     """The paper's four losses with the given weights."""
+
+    def mm(step: StepTensors) -> Tensor:
+        return losses.moment_matching(step.thumbnail, step.image)
+
+    def cl(step: StepTensors) -> Tensor:
+        return losses.classification(step.student_logits, step.label, settings.label_smoothing)
+
+    def kd(step: StepTensors) -> Tensor:
+        return losses.knowledge_distillation(step.student_logits, _asked(step.teacher_logits), settings.temperature)
+
+    def fm(step: StepTensors) -> Tensor:
+        return losses.feature_mapping(step.decoded_features, step.teacher_features)
+
     return {
-        "mm": Term(settings.mm, lambda step: losses.moment_matching(step.thumbnail, step.image), needs_teacher=False),
-        "cl": Term(
-            settings.cl,
-            lambda step: losses.classification(step.student_logits, step.label, settings.label_smoothing),
-            needs_teacher=False,
-        ),
-        "kd": Term(
-            settings.kd,
-            lambda step: losses.knowledge_distillation(
-                step.student_logits, _asked(step.teacher_logits), settings.temperature
-            ),
-        ),
-        "fm": Term(settings.fm, lambda step: losses.feature_mapping(step.decoded_features, step.teacher_features)),
+        "mm": Term(settings.mm, mm, needs_teacher=False, needs_features=False),
+        "cl": Term(settings.cl, cl, needs_teacher=False, needs_features=False),
+        "kd": Term(settings.kd, kd, needs_features=False),
+        "fm": Term(settings.fm, fm),
     }
 
 
@@ -111,8 +117,8 @@ class Objective:
 
     @property
     def needs_features(self) -> bool:
-        """Whether features must be tapped: for feature mapping, and for any term that is not one of the paper's."""
-        return any(name not in ("mm", "cl", "kd") for name in self.terms)
+        """Whether any term in use looks at features inside the networks."""
+        return any(term.needs_features for term in self.terms.values())
 
     def __call__(self, step: StepTensors) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum to minimise, and each term before its weight, by name."""

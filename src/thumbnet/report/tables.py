@@ -10,7 +10,7 @@ from typing import Any
 
 from thumbnet.report.wording import UNKNOWN, percent, points, quantity, standard_error, times
 
-NETWORKS = {"teacher": "teacher", "untrained_bicubic": "untrained, bicubic thumbnail", "student": "student (ThumbNet)"}
+NETWORKS = {"teacher": "teacher", "untrained_bicubic": "untrained, bicubic", "student": "student"}
 MOST_CLASSES, WORST_CLASSES = 50, 10
 
 Evaluation = Mapping[str, Any]
