@@ -123,6 +123,7 @@ def evaluate_teacher(
             "macs": count_macs(network, preprocessing.image_side),
             "parameters": count_parameters(network),
         },
+        "image_side": preprocessing.image_side,
         "data": {"name": settings.data, "pictures": len(pictures), "description": description},
     }
     run.write_evaluation(result)

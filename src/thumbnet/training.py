@@ -125,6 +125,7 @@ def train_teacher(
     evaluate_teacher(
         run, trained, pictures.evaluation, pictures.description, assembly.preprocessing, settings, announcer
     )
+    write_report(run)
     announcer.say(f"teacher: {run.teacher_weights}")
     return run.teacher_weights
 
