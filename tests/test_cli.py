@@ -52,6 +52,8 @@ def test_train_evaluate_info_and_report(thumbnet: Run, photos: Path, tmp_path: P
     code, out, _ = thumbnet("evaluate", run, "--allow-code", "--workers", 0)
     assert code == 0
     assert "retention" in out
+    assert "by class" in out
+    assert "flat" in out
     code, out, _ = thumbnet("info", run, "--allow-code")
     assert code == 0
     assert "16 times fewer pixels" in out

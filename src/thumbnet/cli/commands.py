@@ -11,7 +11,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from thumbnet.bundle import ThumbNet
-from thumbnet.cli.tables import evaluation_table, info_table, predictions_table
+from thumbnet.cli.tables import class_table, evaluation_table, info_table, predictions_table
 from thumbnet.config import TrainSettings
 from thumbnet.data.pictures import read_picture
 from thumbnet.devices import choose_device
@@ -60,6 +60,7 @@ def evaluate(flags: Namespace) -> int:
     run = RunFolder.open(flags.run)
     write_report(run)
     _print(evaluation_table(result))
+    _print(class_table(result))
     Console().print(f"written: {run.evaluation}, {run.predictions}, {run.report}", soft_wrap=True)
     return 0
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from thumbnet.bundle import Classification, ThumbNet
 from thumbnet.profiling import count_macs, count_parameters
 
+MOST_CLASSES = 20
 ROWS = (
     ("teacher", "teacher on images"),
     ("untrained_bicubic", "untrained on bicubic thumbnails"),
@@ -36,6 +37,22 @@ def evaluation_table(result: dict[str, Any]) -> Table:
         notes.append(f"downscaler {format_macs(result['downscaler']['macs'])} MACs")
     table.caption = "; ".join(notes) or None
     table.caption_justify = "left"
+    return table
+
+
+def class_table(result: dict[str, Any]) -> Table:
+    """Accuracy by class, those that lose most against the teacher first."""
+    student, teacher = result["student"]["per_class"], result.get("teacher", {}).get("per_class", {})
+    losses = {name: teacher.get(name, 0.0) - share for name, share in student.items()}
+    chosen = sorted(student, key=lambda name: -losses[name])[:MOST_CLASSES]
+    left_out = f" (the {MOST_CLASSES} of {len(student)} that lose most)" if len(student) > MOST_CLASSES else ""
+    table = Table(title=f"by class{left_out}", title_justify="left")
+    table.add_column("class", overflow="fold")
+    for heading in (["teacher"] if teacher else []) + ["student"]:
+        table.add_column(heading, justify="right")
+    for name in chosen:
+        shares = ([teacher[name]] if teacher else []) + [student[name]]
+        table.add_row(name, *(f"{share:.2%}" for share in shares))
     return table
 
 
