@@ -11,6 +11,7 @@ import sys
 from io import BytesIO
 from pathlib import Path
 
+from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
@@ -28,7 +29,7 @@ def main() -> None:
     width, height = columns * (SHOWN + GAP) + GAP, 2 * (SHOWN + CAPTION + GAP) + GAP
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(13)
+    font = ImageFont.truetype(findfont("DejaVu Sans"), 12)
     for column, name in enumerate(PHOTOGRAPHS):
         photograph = Image.fromarray(getattr(data, name)())
         image = working_view(photograph, bundle.description.preprocessing)
