@@ -163,7 +163,7 @@ def time_bare_epoch(loop: Loop) -> float:
     pair.train()
     for batch in loop.loader:
         image = to_image(batch, loop.device)
-        teacher_logits, teacher_features = loop.teacher_says(batch, image)
+        teacher_logits, teacher_features = loop.teacher_outputs(batch, image)
         assert teacher_logits is not None
         output = pair(image)
         loss = (

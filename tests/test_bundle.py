@@ -4,6 +4,7 @@ import json
 import shutil
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,4 +141,31 @@ def test_a_bundle_of_other_labels_than_its_weights_is_refused(trained_run: Path,
     content = json.loads(description.read_text())
     description.write_text(json.dumps({**content, "labels": ["a", "b", "c"]}))
     with pytest.raises(CheckpointError, match="does not fit"):
+        ThumbNet.load(tmp_path, allow_code=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ratio": "4"},
+        {"ratio": 40},
+        {"architecture": 3},
+        {"labels": ["flat", "flat"]},
+        {"preprocessing": {"crop_share": 0}},
+        {"preprocessing": {"interpolation": "magic"}},
+        {"preprocessing": {"mean": [0.5]}},
+        {"preprocessing": {"std": [0.0, 1.0, 1.0]}},
+        {"preprocessing": {"image_side": 31}},
+        {"preprocessing": {"image_side": 400_000}},
+    ],
+)
+def test_a_strangers_description_is_checked_before_it_is_used(
+    trained_run: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    shutil.copytree(trained_run / "bundle", tmp_path / "bundle")
+    description = tmp_path / "bundle" / "thumbnet.json"
+    content = json.loads(description.read_text())
+    inner = {**content["preprocessing"], **changes.pop("preprocessing", {})}
+    description.write_text(json.dumps({**content, **changes, "preprocessing": inner}))
+    with pytest.raises(CheckpointError, match=r"thumbnet\.json is damaged"):
         ThumbNet.load(tmp_path, allow_code=True)

@@ -62,11 +62,19 @@ def test_train_evaluate_info_and_report(thumbnet: Run, photos: Path, tmp_path: P
     assert (run / "report.html").exists()
 
 
-def test_train_teacher_says_how_to_use_its_weights(thumbnet: Run, photos: Path, tmp_path: Path) -> None:
+def test_train_teacher_outputs_how_to_use_its_weights(thumbnet: Run, photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "teacher"
     code, out, _ = thumbnet("train-teacher", *TINY_FLAGS, "--data", photos, "--output", run)
     assert code == 0
     assert f"--teacher-weights {run / 'teacher.safetensors'}" in out.replace("\n", "")
+
+
+def test_a_teachers_training_is_resumed_from_its_output_alone(thumbnet: Run, photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "teacher"
+    assert thumbnet("train-teacher", *TINY_FLAGS, "--data", photos, "--output", run)[0] == 0
+    assert thumbnet("train-teacher", "--resume", "--output", run)[0] == 0
+    answer = thumbnet("train-teacher", "--resume", "--output", run, "--lr", "0.5")
+    assert_one_clear_line(answer, "begun with lr 0.001, not 0.5")
 
 
 def test_predict_takes_pictures_and_thumbnails_and_says_which(
@@ -114,6 +122,16 @@ def test_thumbnail_mirrors_a_folder_and_counts_failures(thumbnet: Run, trained_r
     assert thumbnet("thumbnail", trained_run, source, output, "--overwrite", "--allow-code")[0] == 2
 
 
+def test_thumbnails_never_replace_the_pictures(thumbnet: Run, trained_run: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    Image.new("RGB", (60, 44), "green").save(picture)
+    before = picture.read_bytes()
+    for source in (picture, tmp_path, tmp_path / ".." / tmp_path.name):
+        answer = thumbnet("thumbnail", trained_run, source, tmp_path, "--overwrite", "--allow-code")
+        assert_one_clear_line(answer)
+    assert picture.read_bytes() == before
+
+
 def test_one_yaml_holds_all_settings_and_flags_take_precedence(thumbnet: Run, photos: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     values: dict[str, Any] = {"teacher": "tiny_networks:two_stages", "image_side": 32, "epochs": 5, "workers": 0}
@@ -144,10 +162,10 @@ def test_a_runs_own_config_is_a_recipe_and_resume_needs_only_the_output(
         (["train", "--batch-size", "many"], ["--batch-size", "many"]),
         (["train", "--downscaler.kind", "magic"], ["--downscaler.kind", "magic"]),
         (["train"], ["required", "--teacher", "--data", "--output"]),
-        (["tran"], ["'tran'", "train-teacher"]),
+        (["tran"], ["'tran'", "did you mean train?", "thumbnet --help"]),
         (["train", "--config", "nowhere.yaml"], ["nowhere.yaml"]),
         (["train-teacher", "--ratio", "4"], ["--ratio"]),
-        (["info"], ["run"]),
+        (["info"], ["required: RUN"]),
     ],
 )
 def test_a_misspelt_flag_or_value(thumbnet: Run, arguments: list[str], words: list[str]) -> None:
@@ -172,7 +190,7 @@ def test_a_misspelt_yaml_key_or_value(thumbnet: Run, tmp_path: Path, content: st
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--data", "nowhere"], ["no folder at nowhere"]),
+        (["--data", "nowhere"], ["no folder at", "nowhere"]),
         (["--ratio", "9"], ["ratio is 9", "from 2 to 8"]),
         (["--ratio", "5"], ["ratio 5 does not divide", "--image-side 30"]),
         (["--teacher", "timm/resnet51"], ["timm has no network 'resnet51'", "did you mean timm/resnet"]),
@@ -181,7 +199,10 @@ def test_a_misspelt_yaml_key_or_value(thumbnet: Run, tmp_path: Path, content: st
         (["--teacher", "no_such_package:factory"], ["no module 'no_such_package'"]),
         (["--teacher", "tiny_networks:nope"], ["has no 'nope'"]),
         (["--teacher", "tiny_networks:thousand_classes"], ["1000 classes, the data has 2", "train-teacher"]),
-        (["--teacher-weights", "gone.safetensors"], ["no file at gone.safetensors"]),
+        (["--teacher-weights", "gone.safetensors"], ["no file at", "gone.safetensors"]),
+        (["--seed", "-1"], ["seed is -1"]),
+        (["--device", "meta"], ["device 'meta'"]),
+        (["--teacher", ":x"], ["package.module:factory"]),
         (["--device", "cuda:77"], ["device 'cuda:77'"]),
         (["--tracker", "nobody"], ["tracker 'nobody'"]),
         (["--feature_mapping.layers", '["head"]'], ["no layer 'head'"]),
@@ -223,6 +244,7 @@ def test_a_file_where_the_output_should_be(thumbnet: Run, photos: Path, tmp_path
 
 def test_overwrite_never_removes_what_is_no_run(thumbnet: Run, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
+    (tmp_path / "config.yaml").write_text("site: mine")
     answer = thumbnet("train", *TINY_FLAGS, "--data", photos, "--output", tmp_path, "--overwrite")
     assert_one_clear_line(answer, "holds something that is no run")
     assert (tmp_path / "thesis.txt").read_text() == "mine"

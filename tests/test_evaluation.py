@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from conftest import write_photos
-from thumbnet import ThumbNet, evaluate
+from conftest import tiny_values, write_photos
+from thumbnet import ThumbNet, evaluate, fit
 from thumbnet.data.pictures import read_picture
 from thumbnet.errors import CheckpointError, DataError
 from thumbnet.run_folder import RunFolder
@@ -64,6 +64,24 @@ def test_other_data_with_the_same_classes_is_evaluated_whole(run: Path, tmp_path
     assert result["data"] == {"name": str(other), "pictures": 7, "description": "all of others"}
 
 
+def test_the_evaluation_on_other_data_stands_beside_the_runs_own(run: Path, tmp_path: Path) -> None:
+    before = {name: (run / name).read_bytes() for name in ("evaluation.json", "predictions.csv")}
+    other = write_photos(tmp_path, {"others": {"flat": 3, "round": 4}}, seed=5) / "others"
+    evaluate(run, str(other), allow_code=True, workers=0, device="cpu")
+    assert {name: (run / name).read_bytes() for name in before} == before
+    assert (run / "evaluations" / "others" / "evaluation.json").exists()
+    assert len((run / "evaluations" / "others" / "predictions.csv").read_text().splitlines()) == 8
+
+
+def test_the_runs_own_data_by_another_name_keeps_its_holdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_photos(tmp_path, {"all": {"flat": 12, "round": 12}}) / "all"
+    values = {**tiny_values(data, tmp_path / "run"), "epochs": 1, "holdout": 0.25}
+    fit(**values, quiet=True)
+    monkeypatch.chdir(tmp_path)
+    result = evaluate(tmp_path / "run", "./all", allow_code=True, workers=0, device="cpu")
+    assert result["data"]["pictures"] == 6
+
+
 def test_data_with_other_classes_is_refused(run: Path, tmp_path: Path) -> None:
     other = write_photos(tmp_path, {"others": {"flat": 2, "spiral": 2}}) / "others"
     with pytest.raises(DataError, match="'round' is in one only"):
@@ -77,10 +95,12 @@ def test_without_its_teacher_the_student_is_still_evaluated(
     config.write_text(
         config.read_text().replace("teacher_weights: pretrained", f"teacher_weights: {tmp_path}/gone.pth")
     )
+    before = (run / "evaluation.json").read_bytes()
     result = evaluate(run, allow_code=True, workers=0, device="cpu")
     assert "teacher" not in result
     assert result["student"]["top1"] >= 0
     assert "the teacher is not at hand" in capsys.readouterr().err
+    assert (run / "evaluation.json").read_bytes() == before
 
 
 def test_a_run_that_is_none_is_named(tmp_path: Path) -> None:

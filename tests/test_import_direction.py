@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "devices",
         "checkpoint",
         "optimization",
-        "teacher_answers",
+        "teacher_outputs",
     ),
     ("evaluation", "report", "thumbnails", "deployment"),
     ("loop",),

@@ -141,13 +141,11 @@ def test_a_weight_that_is_not_0_or_more_is_refused_by_name(weight: float) -> Non
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_no_number_stops_training_with_its_name_and_step(value: float) -> None:
-    values = {"cl": torch.tensor(1.0), "kd": torch.tensor(value), "fm": torch.tensor(math.nan)}
-    with pytest.raises(
-        TrainingError, match=rf"loss 'kd' became {value} at step 1234; lower --lr or the weight"
-    ) as caught:
+    values = {"cl": 1.0, "kd": value, "fm": math.nan}
+    with pytest.raises(TrainingError, match=rf"loss 'kd' became {value} at step 1234; start again with") as caught:
         check_finite(values, step=1234)
     assert "\n" not in str(caught.value)
 
 
 def test_finite_losses_pass() -> None:
-    check_finite({"cl": torch.tensor(1e30), "kd": torch.tensor(0.0)}, step=1)
+    check_finite({"cl": 1e30, "kd": 0.0}, step=1)

@@ -8,7 +8,13 @@ import pytest
 from thumbnet.errors import CheckpointError, ConfigError, StorageError
 from thumbnet.run_folder import RunFolder
 
-SETTINGS = {"teacher": "timm/resnet18", "epochs": 3, "views": {"scale": [0.5, 1.0]}, "data": "fotos/größe"}
+SETTINGS = {
+    "teacher": "timm/resnet18",
+    "epochs": 3,
+    "views": {"scale": [0.5, 1.0]},
+    "data": "fotos/größe",
+    "recorded": {"data_fingerprint": "0"},
+}
 
 
 @pytest.fixture
@@ -103,15 +109,15 @@ def test_overwriting_leaves_nothing_of_the_old_run(run: RunFolder) -> None:
     run.append_metrics({"epoch": 1})
     run.checkpoint.parent.mkdir(parents=True)
     run.checkpoint.write_bytes(b"old")
-    run.begin({"epochs": 5}, overwrite=True)
+    run.begin({**SETTINGS, "epochs": 5}, overwrite=True)
     assert contents(run.path).keys() == {"config.yaml"}
-    assert run.read_config() == {"epochs": 5}
+    assert run.read_config() == {**SETTINGS, "epochs": 5}
 
 
 def test_resuming_keeps_everything_but_the_settings(run: RunFolder) -> None:
     run.append_metrics({"epoch": 1})
-    run.begin({"epochs": 5}, overwrite=False)
-    assert run.read_config() == {"epochs": 5}
+    run.begin({**SETTINGS, "epochs": 5}, overwrite=False)
+    assert run.read_config() == {**SETTINGS, "epochs": 5}
     assert run.read_metrics() == [{"epoch": 1}]
 
 
@@ -120,9 +126,9 @@ def test_overwriting_a_run_behind_a_link_keeps_the_link(run: RunFolder, tmp_path
     (tmp_path / "link").symlink_to(run.path)
     linked = RunFolder(tmp_path / "link")
     linked.check(resume=False, overwrite=True)
-    linked.begin({"epochs": 5}, overwrite=True)
+    linked.begin({**SETTINGS, "epochs": 5}, overwrite=True)
     assert (tmp_path / "link").is_symlink()
-    assert run.read_config() == {"epochs": 5}
+    assert run.read_config() == {**SETTINGS, "epochs": 5}
     assert run.read_metrics() == []
 
 
@@ -132,7 +138,7 @@ def test_a_full_disk_leaves_the_old_settings(run: RunFolder, monkeypatch: pytest
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="no space left on the disk"):
-        run.begin({"epochs": 5}, overwrite=False)
+        run.begin({**SETTINGS, "epochs": 5}, overwrite=False)
     assert run.read_config() == SETTINGS
 
 

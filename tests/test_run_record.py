@@ -8,8 +8,9 @@ import pytest
 from thumbnet.config import CacheSettings, LossSettings, TrainSettings, ViewSettings
 from thumbnet.errors import CheckpointError, ConfigError
 from thumbnet.run_folder import RunFolder
-from thumbnet.run_record import record_of, require_same_settings, settings_of
+from thumbnet.run_record import record_of, require_same_record, settings_of
 
+LOSSES = {"cl": 1.0}
 SETTINGS = TrainSettings(
     teacher="timm/resnet18", data="photos", output="runs/one", lr=1e-5, views=ViewSettings(per_image=2)
 )
@@ -19,13 +20,13 @@ SETTINGS = TrainSettings(
 def run(tmp_path: Path) -> RunFolder:
     """A run that was begun with SETTINGS."""
     run = RunFolder(tmp_path / "one")
-    run.begin(record_of(SETTINGS, "fingerprint"), overwrite=False)
+    run.begin(record_of(SETTINGS, "fingerprint", LOSSES), overwrite=False)
     return run
 
 
 def difference(run: RunFolder, **changes: Any) -> str:
     with pytest.raises(ConfigError) as caught:
-        require_same_settings(run, replace(SETTINGS, **changes), "fingerprint")
+        require_same_record(run, record_of(replace(SETTINGS, **changes), "fingerprint", LOSSES))
     problem = str(caught.value)
     assert problem.startswith("--resume: ")
     assert problem.isprintable(), "a problem is one line of text"
@@ -46,7 +47,7 @@ def test_the_settings_of_a_run_are_those_it_was_made_with(run: RunFolder) -> Non
 
 
 def test_settings_that_this_version_does_not_know_are_a_config_error(run: RunFolder) -> None:
-    run.begin({**record_of(SETTINGS, "fingerprint"), "novel": 1}, overwrite=False)
+    run.begin({**record_of(SETTINGS, "fingerprint", LOSSES), "novel": 1}, overwrite=False)
     with pytest.raises(ConfigError, match="novel"):
         settings_of(run)
 
@@ -58,11 +59,11 @@ def test_the_settings_of_a_damaged_run_are_a_checkpoint_error(run: RunFolder) ->
 
 
 def test_a_run_goes_on_with_the_same_settings_and_data(run: RunFolder) -> None:
-    require_same_settings(run, SETTINGS, "fingerprint")
+    require_same_record(run, record_of(SETTINGS, "fingerprint", LOSSES))
 
 
 def test_a_run_that_never_began_goes_on_with_any(tmp_path: Path) -> None:
-    require_same_settings(RunFolder(tmp_path / "new"), SETTINGS, "fingerprint")
+    require_same_record(RunFolder(tmp_path / "new"), record_of(SETTINGS, "fingerprint", LOSSES))
 
 
 def test_what_does_not_change_the_result_may_differ(run: RunFolder) -> None:
@@ -76,7 +77,7 @@ def test_what_does_not_change_the_result_may_differ(run: RunFolder) -> None:
         allow_unreadable=0.5,
         cache=CacheSettings(folder="/tmp", limit_gb=1.0),
     )
-    require_same_settings(run, free, "fingerprint")
+    require_same_record(run, record_of(free, "fingerprint", LOSSES))
 
 
 def test_the_first_setting_that_differs_is_named(run: RunFolder) -> None:
@@ -93,7 +94,7 @@ def test_a_setting_within_a_group_is_named_as_its_flag(run: RunFolder) -> None:
 
 def test_changed_pictures_are_noticed(run: RunFolder) -> None:
     with pytest.raises(ConfigError) as caught:
-        require_same_settings(run, SETTINGS, "another fingerprint")
+        require_same_record(run, record_of(SETTINGS, "another fingerprint", LOSSES))
     assert str(caught.value) == (
         f"--resume: the pictures changed since {run.path} was begun; put them back, or give --overwrite"
     )
@@ -101,5 +102,22 @@ def test_changed_pictures_are_noticed(run: RunFolder) -> None:
 
 def test_a_run_without_a_record_of_its_data_does_not_go_on(run: RunFolder) -> None:
     run.begin({**SETTINGS.as_dict(), "recorded": None}, overwrite=False)
-    with pytest.raises(ConfigError, match="the pictures changed"):
-        require_same_settings(run, SETTINGS, "fingerprint")
+    with pytest.raises(ConfigError, match="begun with the losses others"):
+        require_same_record(run, record_of(SETTINGS, "fingerprint", LOSSES))
+
+
+def test_other_losses_do_not_go_on(run: RunFolder) -> None:
+    with pytest.raises(ConfigError, match=r"begun with the losses cl; give the same `terms`"):
+        require_same_record(run, record_of(SETTINGS, "fingerprint", {"cl": 1.0, "edges": 0.1}))
+
+
+def test_what_a_kind_of_run_has_no_use_for_is_neither_kept_nor_compared(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "teacher")
+    record = record_of(SETTINGS, "fingerprint", LOSSES, unused=("downscaler", "loss.kd"))
+    run.begin(record, overwrite=False)
+    kept = run.read_config()
+    assert "downscaler" not in kept
+    assert "kd" not in kept["loss"]
+    assert "cl" in kept["loss"]
+    require_same_record(run, record)
+    assert settings_of(run) == SETTINGS

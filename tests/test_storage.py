@@ -86,7 +86,10 @@ def test_a_full_disk_is_a_storage_error_that_says_how_to_go_on(
     with pytest.raises(StorageError) as caught:
         write_atomically(tmp_path / "a", b"new")
     place = tmp_path / "a"
-    assert str(caught.value) == f"no space left on the disk for {place}; free some, then go on with --resume"
+    assert (
+        str(caught.value)
+        == f"no space left on the disk for {place}; free some and run it again (training: with --resume)"
+    )
     assert caught.value.exit_code == 1
     assert list(tmp_path.iterdir()) == []
 

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from conftest import write_photos
 from thumbnet import StepTensors, Term, fit, train_teacher
 from thumbnet.config import (
     CacheSettings,
@@ -179,6 +180,54 @@ def test_nan_stops_training_and_names_the_term_and_the_step(tiny_settings: Setti
 
     with pytest.raises(TrainingError, match="loss 'mine' became nan at step 0"):
         fit(tiny_settings(), terms={"mine": Term(1.0, breaks, needs_teacher=False)}, quiet=True)
+
+
+def test_a_gradient_that_is_not_finite_stops_training_before_it_reaches_the_weights(tiny_settings: Settings) -> None:
+    def infinite_slope(step: StepTensors) -> Tensor:
+        return (step.student_logits - step.student_logits.detach()).abs().sqrt().sum()
+
+    settings = tiny_settings()
+    with pytest.raises(TrainingError, match="'gradient norm' became nan at step 0"):
+        fit(settings, terms={"slope": Term(1.0, infinite_slope)}, quiet=True)
+    assert not Path(settings.output).exists()
+
+
+def test_a_run_that_fails_before_its_first_checkpoint_leaves_nothing(tiny_settings: Settings, tmp_path: Path) -> None:
+    settings = tiny_settings(cache=CacheSettings(folder=str(tmp_path / "cache"), limit_gb=1e-6))
+    with pytest.raises(ConfigError):
+        fit(settings, quiet=True)
+    assert not Path(settings.output).exists()
+
+
+def test_overwriting_never_removes_what_the_new_run_needs(tiny_settings: Settings) -> None:
+    settings = tiny_settings(epochs=1)
+    file = train_teacher(settings, quiet=True)
+    with pytest.raises(ConfigError, match="would remove"):
+        fit(settings, teacher_weights=str(file), overwrite=True, quiet=True)
+    assert file.exists()
+
+
+def test_a_teacher_of_other_class_names_is_refused(tiny_settings: Settings, tmp_path: Path) -> None:
+    file = train_teacher(tiny_settings(output=str(tmp_path / "teacher"), epochs=1), quiet=True)
+    counts = {split: {"dark": 4, "round": 4} for split in ("train", "val")}
+    other = write_photos(tmp_path / "other", counts)
+    with pytest.raises(NetworkError, match="the teacher's classes are flat, round, the data's dark, round"):
+        fit(tiny_settings(data=str(other), teacher_weights=str(file)), quiet=True)
+
+
+def test_a_launcher_of_several_processes_is_refused(tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="several processes"):
+        fit(tiny_settings(), quiet=True)
+
+
+def test_python_settings_take_paths_and_name_misspellings(
+    tiny_settings: Settings, photos: Path, tmp_path: Path
+) -> None:
+    fit(tiny_settings(epochs=1), data=photos, output=tmp_path / "by-path", quiet=True)
+    assert (tmp_path / "by-path" / "report.html").exists()
+    with pytest.raises(ConfigError, match="epoch"):
+        fit(tiny_settings(), epoch=3, quiet=True)
 
 
 def test_a_teacher_that_answers_with_infinities_is_named(tiny_settings: Settings) -> None:

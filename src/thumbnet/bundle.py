@@ -15,11 +15,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from thumbnet.config import DownscalerSettings, StudentSettings, TrainSettings
+from thumbnet.config import MAXIMUM_RATIO, MINIMUM_RATIO, DownscalerSettings, StudentSettings, TrainSettings
 from thumbnet.data.pictures import upright_rgb
 from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise, picture_to_image, working_view
 from thumbnet.errors import CheckpointError, ConfigError
-from thumbnet.networks.architectures import build_classifier, load_weights, require_trust
+from thumbnet.networks.architectures import LABELS_KEY, build_classifier, load_weights, require_trust
 from thumbnet.networks.downscaler import build_downscaler, to_8bit
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.student import keep_stem_resolution
@@ -65,6 +65,16 @@ class BundleDescription:
     preprocessing: Preprocessing
     downscaler: DownscalerSettings
     student: StudentSettings
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.architecture, str) or not all(isinstance(label, str) for label in self.labels):
+            raise ConfigError("architecture and labels must be text")
+        if len(self.labels) < 2 or len(set(self.labels)) < len(self.labels):
+            raise ConfigError("labels must be two or more different names")
+        if not isinstance(self.ratio, int) or not MINIMUM_RATIO <= self.ratio <= MAXIMUM_RATIO:
+            raise ConfigError(f"ratio is {self.ratio}, but must be from {MINIMUM_RATIO} to {MAXIMUM_RATIO}")
+        if self.preprocessing.image_side % self.ratio:
+            raise ConfigError(f"ratio {self.ratio} does not divide image_side {self.preprocessing.image_side}")
 
 
 class ThumbNet:
@@ -225,9 +235,10 @@ class ThumbNet:
         return self.thumbnails(picture_to_image(view).unsqueeze(0).to(self._device))
 
 
-def weights_as_bytes(network: nn.Module) -> bytes:
-    """A network's weights and buffers in the safetensors format."""
-    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()})
+def weights_as_bytes(network: nn.Module, labels: tuple[str, ...] | None = None) -> bytes:
+    """A network's weights and buffers in the safetensors format, and the names of its classes beside them."""
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    return save(tensors, metadata={LABELS_KEY: json.dumps(labels)} if labels else None)
 
 
 def _read_description(folder: Path, asked: Path) -> BundleDescription:
@@ -252,5 +263,5 @@ def _read_description(folder: Path, asked: Path) -> BundleDescription:
             downscaler=DownscalerSettings(**content["downscaler"]),
             student=StudentSettings(**content["student"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise CheckpointError(f"{file} is damaged ({error}); copy the bundle again") from error

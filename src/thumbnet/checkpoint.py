@@ -27,21 +27,23 @@ class Position:
 
     Attributes:
         epoch: Epochs completed.
-        slices: Slices of batches completed in the current epoch.
+        micro_batches: Micro-batches completed in the current epoch.
         step: Optimiser steps completed in all.
-        loss_sums: Sum of each loss over the slices of the current epoch.
+        loss_sums: Sum of each loss over the micro-batches of the current epoch.
         seconds: Time that they took.
+        lr: Learning rate of the last step.
     """
 
     epoch: int = 0
-    slices: int = 0
+    micro_batches: int = 0
     step: int = 0
     loss_sums: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    lr: float = 0.0
 
     def start_next_epoch(self) -> None:
         """Moves to the first slice of the next epoch."""
-        self.epoch, self.slices, self.loss_sums, self.seconds = self.epoch + 1, 0, {}, 0.0
+        self.epoch, self.micro_batches, self.loss_sums, self.seconds = self.epoch + 1, 0, {}, 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,11 @@ from thumbnet.errors import ConfigError
 DownscalerKind = Literal["paper", "residual", "bicubic", "area", "lanczos"]
 FIXED_DOWNSCALERS: tuple[str, ...] = ("bicubic", "area", "lanczos")
 MINIMUM_RATIO, MAXIMUM_RATIO = 2, 8
+# Fine-tuning a teacher has no thumbnail, no second network and no second look at a view.
+UNUSED_BY_TEACHERS: tuple[str, ...] = (
+    *("ratio", "downscaler", "student", "feature_mapping", "cache"),
+    *("loss.mm", "loss.cl", "loss.kd", "loss.fm", "loss.temperature", "views.per_image"),
+)
 
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
@@ -140,7 +145,7 @@ class OptimizerSettings:
         downscaler_lr_factor: The downscaler's learning rate as a multiple of `lr`.
         clip_grad_norm: Largest gradient norm; 0 turns clipping off.
         ema_decay: Decay of the moving average of the weights that is evaluated and shipped; 0 turns it off.
-        accumulation_steps: Slices that a batch is computed in, to fit memory; must divide `batch_size`.
+        accumulation_steps: Micro-batches that a batch is computed in, to fit memory; must divide `batch_size`.
         mixed_precision: `auto` takes bfloat16 where the accelerator has it and full precision elsewhere.
     """
 
@@ -241,6 +246,7 @@ class TrainSettings:
             isinstance(self.ratio, int) and MINIMUM_RATIO <= self.ratio <= MAXIMUM_RATIO, "ratio", self.ratio, allowed
         )
         _require(self.image_side is None or self.image_side >= 1, "image_side", self.image_side, "1 or more")
+        _require(self.seed >= 0, "seed", self.seed, "0 or more")
         _require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
         _require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
         _require(isfinite(self.lr) and self.lr > 0, "lr", self.lr, "more than 0")
@@ -277,7 +283,7 @@ def settings_from_dict(values: Mapping[str, Any]) -> TrainSettings:
     try:
         groups = {name: kind(**_tuples(values[name] or {})) for name, kind in _GROUPS.items() if name in values}
         return TrainSettings(**{**_tuples(values), **groups})
-    except TypeError as error:
+    except (TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"settings: {error}; see `thumbnet train --help` for every setting") from error
 
 

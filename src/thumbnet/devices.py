@@ -13,6 +13,7 @@ from accelerate.tracking import get_available_trackers
 from thumbnet.config import CacheSettings, OptimizerSettings
 from thumbnet.errors import ConfigError
 
+DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu")
 MOST_READERS = 8
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -29,6 +30,8 @@ def choose_device(name: str) -> torch.device:
         return accelerator or torch.device("cpu")
     try:
         device = torch.device(name)
+        if device.type not in DEVICE_TYPES:
+            raise RuntimeError(f"{device.type} cannot train")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device '{name}' is not available here; give --device auto or cpu") from error
@@ -42,6 +45,8 @@ def check_machine(device: str, tracker: str) -> None:
         ConfigError: If one is unknown, missing or not installed.
     """
     choose_device(device)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("training on several processes is not supported; start `thumbnet train` without a launcher")
     available = sorted(str(known) for known in get_available_trackers())
     if tracker != "none" and tracker not in available:
         here = f"available here: none{''.join(f', {other}' for other in available)}"
@@ -72,7 +77,7 @@ def mixed_precision_for(settings: OptimizerSettings, device: torch.device) -> st
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "no"
 
 
-def readers(workers: int | None) -> int:
+def reading_workers(workers: int | None) -> int:
     """Processes that read pictures, beside the one that trains."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(MOST_READERS, max(1, cores - 1)) if workers is None else workers

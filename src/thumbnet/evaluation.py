@@ -21,8 +21,8 @@ from thumbnet.data.batches import Batch, LoaderSettings, evaluation_loader, to_i
 from thumbnet.data.folders import Pictures
 from thumbnet.data.inspection import inspect
 from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise
-from thumbnet.data.sources import open_data
-from thumbnet.devices import cache_folder, choose_device, readers
+from thumbnet.data.sources import SAMPLE_NAMES, open_data
+from thumbnet.devices import cache_folder, choose_device, reading_workers
 from thumbnet.errors import CheckpointError, DataError, NetworkError
 from thumbnet.networks.architectures import require_trust
 from thumbnet.networks.assembly import build_teacher
@@ -64,7 +64,8 @@ def evaluate(
         announcer: Shows progress; by default on standard error.
 
     Returns:
-        What is written to evaluation.json: accuracies as shares of 1, `macs` for one picture, bytes as means.
+        What is written to evaluation.json: accuracies as shares of 1, `macs` for one picture, bytes as means. For data
+        other than the run's own it is written to evaluations/NAME/ instead, and the run's own results stay.
 
     Raises:
         ThumbNetError: If the run or the data cannot be used together.
@@ -74,8 +75,9 @@ def evaluate(
     settings = settings_of(run)
     target = choose_device(device)
     bundle = ThumbNet.load(run.path, allow_code=allow_code, device=target)
-    chosen = data or settings.data
-    splits = open_data(chosen, holdout if chosen != settings.data else holdout or settings.holdout)
+    own_data = data is None or _same_data(data, settings.data)
+    chosen = settings.data if data is None else data
+    splits = open_data(chosen, holdout or settings.holdout if own_data else holdout)
     pictures = _readable(splits.evaluation, settings, workers, announcer)
     if pictures.classes != bundle.labels:
         differing = sorted(set(pictures.classes) ^ set(bundle.labels))
@@ -84,11 +86,12 @@ def evaluate(
             f"data: the classes of {chosen} are not the bundle's{example}; evaluate on data with the same classes"
         )
     networks = _networks(bundle, settings, allow_code, announcer)
-    loader_settings = LoaderSettings(workers=readers(workers))
+    loader_settings = LoaderSettings(workers=reading_workers(workers))
     preprocessing = bundle.description.preprocessing
     loader = evaluation_loader(pictures, preprocessing, batch_size, loader_settings)
     progress = announcer.track(loader, len(loader), "evaluating")
-    answers = _ask(bundle, networks, progress, len(pictures), target, run.samples)
+    samples = run.samples if own_data else None
+    answers = _ask(bundle, networks, progress, len(pictures), target, samples)
 
     result = _summarise(bundle, networks, answers)
     result["data"] = {"name": chosen, "pictures": len(pictures), "description": splits.description}
@@ -96,8 +99,14 @@ def evaluate(
         "image": round(float(np.mean([path.stat().st_size for path in pictures.paths]))),
         "thumbnail": round(answers.thumbnail_bytes),
     }
-    run.write_evaluation(result)
-    run.write_predictions(_prediction_rows(pictures, answers))
+    rows = _prediction_rows(pictures, answers)
+    if not own_data:
+        run.write_other_evaluation(_name_of(chosen), result, rows)
+    elif networks.teacher is None and "teacher" in (run.read_evaluation() or {}):
+        announcer.warn(f"{run.evaluation} keeps the evaluation that was made beside the teacher")
+    else:
+        run.write_evaluation(result)
+        run.write_predictions(rows)
     return result
 
 
@@ -113,7 +122,7 @@ def evaluate_teacher(
     """Evaluates a fine-tuned teacher and writes its evaluation.json."""
     device = choose_device(settings.device)
     loader = evaluation_loader(
-        pictures, preprocessing, settings.batch_size, LoaderSettings(workers=readers(settings.workers))
+        pictures, preprocessing, settings.batch_size, LoaderSettings(workers=reading_workers(settings.workers))
     )
     logits, labels = _logits_of(pair.to(device), announcer.track(loader, len(loader), "evaluating"), device)
     network = pair.student.network
@@ -179,13 +188,17 @@ class _Answers:
 
 @torch.no_grad()
 def _ask(
-    bundle: ThumbNet, networks: _Networks, batches: Iterable[Batch], pictures: int, device: torch.device, samples: Path
+    bundle: ThumbNet,
+    networks: _Networks,
+    batches: Iterable[Batch],
+    pictures: int,
+    device: torch.device,
+    samples: Path | None,
 ) -> _Answers:
     """Asks everyone about every picture, and saves a few, spread over the data set, for the report."""
     preprocessing = bundle.description.preprocessing
-    wanted = {
-        int(position): number for number, position in enumerate(np.linspace(0, pictures - 1, min(SAMPLES, pictures)))
-    }
+    sampled: Iterable[float] = np.linspace(0, pictures - 1, min(SAMPLES, pictures)) if samples else []
+    wanted = {int(position): number for number, position in enumerate(sampled)}
     labels: list[Tensor] = []
     logits: dict[str, list[Tensor]] = {"student": [], "teacher": [], "untrained_bicubic": []}
     sizes: list[int] = []
@@ -199,7 +212,7 @@ def _ask(
             logits["teacher"].append(networks.teacher(shown).float().cpu())
             logits["untrained_bicubic"].append(networks.untrained(small).float().cpu())
         for offset in range(len(image)):
-            if (number := wanted.get(len(sizes) + offset)) is not None:
+            if samples and (number := wanted.get(len(sizes) + offset)) is not None:
                 kinds = {"image": image, "bicubic": bicubic, "thumbnail": thumbnail}
                 _save_sample(samples, number, {kind: values[offset] for kind, values in kinds.items()})
         sizes += [len(_png(image_to_picture(small))) for small in thumbnail]
@@ -238,6 +251,18 @@ def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers) -> dict
     return result
 
 
+def _same_data(data: str, other: str) -> bool:
+    """Whether two names of data are the same place."""
+    if data in SAMPLE_NAMES or other in SAMPLE_NAMES:
+        return data == other
+    return Path(data).resolve() == Path(other).resolve()
+
+
+def _name_of(data: str) -> str:
+    """A name of the data that a folder can have."""
+    return data if data in SAMPLE_NAMES else Path(data).resolve().name or "root"
+
+
 def _accuracies(logits: Tensor, labels: Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
     count = len(classes)
     per_class = multiclass_accuracy(logits, labels, num_classes=count, average="none")
@@ -262,7 +287,7 @@ def _prediction_rows(pictures: Pictures, answers: _Answers) -> list[dict[str, st
 
 def _readable(pictures: Pictures, settings: TrainSettings, workers: int | None, announcer: Announcer) -> Pictures:
     memory = cache_folder(settings.cache) / "inspections"
-    found = inspect(pictures, settings.allow_unreadable, memory, announcer.track, max(1, readers(workers)))
+    found = inspect(pictures, settings.allow_unreadable, memory, announcer.track, max(1, reading_workers(workers)))
     for name, reason in found.unreadable:
         announcer.warn(f"left out {name}: {reason}")
     return found.readable

@@ -3,6 +3,7 @@
 Knows no loss by name and no network by kind; `training` decides what is trained and what becomes of it.
 """
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -27,7 +28,14 @@ from thumbnet.data.batches import (
     training_loader,
 )
 from thumbnet.data.folders import Pictures
-from thumbnet.devices import cache_folder, choose_device, keep_freed_memory, make_accelerator, readers
+from thumbnet.devices import (
+    cache_folder,
+    choose_device,
+    keep_freed_memory,
+    make_accelerator,
+    mixed_precision_for,
+    reading_workers,
+)
 from thumbnet.evaluation import top1_of
 from thumbnet.networks.assembly import Assembly
 from thumbnet.networks.downscaler import PaperDownscaler
@@ -36,7 +44,7 @@ from thumbnet.objective import Objective, StepTensors, check_finite
 from thumbnet.optimization import averaged, build_average, build_optimizer, build_schedule
 from thumbnet.progress import Announcer, StepBar, format_losses
 from thumbnet.run_folder import RunFolder
-from thumbnet.teacher_answers import CachedAnswers, LiveAnswers, NoAnswers, TeacherAnswers, fill_cache, open_cache
+from thumbnet.teacher_outputs import CachedTeacher, LiveTeacher, NoTeacher, TeacherOutputs, fill_cache, open_cache
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -77,7 +85,7 @@ class Loop:
         order: The batches of the epoch.
         loader: Training batches in that order.
         evaluation_loader: The held-out pictures.
-        teacher_says: The teacher's word on a batch.
+        teacher_outputs: The teacher's word on a batch.
         model: E and S as Accelerate wraps them.
         state: All that a checkpoint holds.
     """
@@ -88,7 +96,7 @@ class Loop:
     order: EpochOrder
     loader: DataLoader[Batch]
     evaluation_loader: DataLoader[Batch]
-    teacher_says: TeacherAnswers
+    teacher_outputs: TeacherOutputs
     model: nn.Module
     state: TrainingState
 
@@ -123,10 +131,10 @@ def prepare_loop(plan: Plan) -> Loop:
     if device.type == "cpu":
         keep_freed_memory()
     accelerator = make_accelerator(device, settings.optimizer, settings.tracker, plan.run.path)
-    reading = LoaderSettings(workers=readers(settings.workers), pin_memory=device.type == "cuda")
-    slices, views = settings.optimizer.accumulation_steps, settings.views.per_image
-    order = EpochOrder(len(plan.train), settings.batch_size, slices, views, settings.seed)
-    loader, teacher_says = _batches_and_answers(plan, order, reading, device)
+    reading = LoaderSettings(workers=reading_workers(settings.workers), pin_memory=device.type == "cuda")
+    micro_batches, views = settings.optimizer.accumulation_steps, settings.views.per_image
+    order = EpochOrder(len(plan.train), settings.batch_size, micro_batches, views, settings.seed)
+    loader, teacher_outputs = _batches_and_teacher(plan, order, reading, device)
     # Filling a cache must not change what training draws from here on.
     set_seed(settings.seed)
     state = _starting_state(plan, order, device)
@@ -142,7 +150,7 @@ def prepare_loop(plan: Plan) -> Loop:
         order=order,
         loader=loader,
         evaluation_loader=evaluation_loader(plan.evaluation, preprocessing, batch_size, reading),
-        teacher_says=teacher_says,
+        teacher_outputs=teacher_outputs,
         model=model,
         state=state,
     )
@@ -151,33 +159,36 @@ def prepare_loop(plan: Plan) -> Loop:
 def train_epoch(loop: Loop, bar: StepBar) -> None:
     """Trains to the end of the current epoch, from wherever it was stopped."""
     position, settings = loop.state.position, loop.plan.settings
-    loop.order.epoch, loop.order.start = position.epoch, position.slices
-    started = saved = time.monotonic()
+    loop.order.epoch, loop.order.start = position.epoch, position.micro_batches
+    counted = saved = time.monotonic()
     loop.model.train()
     for batch in loop.loader:
-        losses = _train_slice(loop, batch)
-        position.slices += 1
+        losses = _train_micro_batch(loop, batch)
+        position.micro_batches += 1
         for name, value in losses.items():
             position.loss_sums[name] = position.loss_sums.get(name, 0.0) + value
         if not loop.accelerator.sync_gradients:
             continue
         position.step += 1
+        position.lr = float(loop.state.schedule.get_last_lr()[-1])
         loop.state.schedule.step()
         if loop.state.average is not None:
             loop.state.average.update(loop.state.pair, step=position.step)
         bar.update(position.step, losses)
-        if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+        now = time.monotonic()
+        position.seconds, counted = position.seconds + now - counted, now
+        if now - saved > 60 * settings.checkpoint_minutes:
             loop.state.save(loop.plan.run.checkpoint)
             saved = time.monotonic()
-    position.seconds += time.monotonic() - started
 
 
-def _train_slice(loop: Loop, batch: Batch) -> dict[str, float]:
+def _train_micro_batch(loop: Loop, batch: Batch) -> dict[str, float]:
     """Forward, losses, backward; and, where a batch is complete, the optimiser's step."""
     accelerator, optimizer = loop.accelerator, loop.state.optimizer
     with accelerator.accumulate(loop.model):
         image = to_image(batch, loop.device)
-        teacher_logits, teacher_features = loop.teacher_says(batch, image)
+        with accelerator.autocast():
+            teacher_logits, teacher_features = loop.teacher_outputs(batch, image)
         output = loop.model(image)
         total, losses = loop.plan.objective(
             StepTensors(
@@ -191,24 +202,25 @@ def _train_slice(loop: Loop, batch: Batch) -> dict[str, float]:
                 teacher_features=teacher_features,
             )
         )
-        check_finite({**losses, "total": total.detach()}, loop.state.position.step)
+        values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
+        check_finite(values, loop.state.position.step)
         accelerator.backward(total)
         if accelerator.sync_gradients:
-            if loop.plan.settings.optimizer.clip_grad_norm:
-                accelerator.clip_grad_norm_(loop.model.parameters(), loop.plan.settings.optimizer.clip_grad_norm)
+            limit = loop.plan.settings.optimizer.clip_grad_norm or math.inf
+            norm = accelerator.clip_grad_norm_(loop.model.parameters(), limit)
+            check_finite({"gradient norm": float(norm)}, loop.state.position.step)
             optimizer.step()
             optimizer.zero_grad()
-    return dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
+    return values
 
 
 def finish_epoch(loop: Loop) -> None:
     """Evaluates, logs, and writes the checkpoint of the epoch."""
     plan, state, position = loop.plan, loop.state, loop.state.position
     top1 = top1_of(averaged(state.average, state.pair), loop.evaluation_loader, loop.device)
-    losses = {name: total / position.slices for name, total in position.loss_sums.items()}
+    losses = {name: total / position.micro_batches for name, total in position.loss_sums.items()}
     record = {"epoch": position.epoch + 1, "step": position.step, **losses, "top1": top1}
-    lr = state.schedule.get_last_lr()[-1]
-    plan.run.append_metrics({**record, "lr": lr, "seconds": round(position.seconds, 2)})
+    plan.run.append_metrics({**record, "lr": position.lr, "seconds": round(position.seconds, 2)})
     loop.accelerator.log(record, step=position.step)
     counted = f"epoch {position.epoch + 1}/{plan.settings.epochs}"
     plan.announcer.say(f"{counted}  {format_losses(losses)}  top-1 {top1:.2%}  {position.seconds:.0f} s")
@@ -236,27 +248,29 @@ def _starting_state(plan: Plan, order: EpochOrder, device: torch.device) -> Trai
     )
 
 
-def _batches_and_answers(
+def _batches_and_teacher(
     plan: Plan, order: EpochOrder, reading: LoaderSettings, device: torch.device
-) -> tuple[DataLoader[Batch], TeacherAnswers]:
+) -> tuple[DataLoader[Batch], TeacherOutputs]:
     """The training batches, and the teacher's word on them: none, live, or from the cache."""
     settings, assembly = plan.settings, plan.assembly
     dataset = ViewDataset(plan.train, settings.views, assembly.preprocessing, settings.seed)
     loader = training_loader(dataset, order, reading)
     if not plan.objective.needs_teacher:
-        return loader, NoAnswers()
+        return loader, NoTeacher()
     if not settings.views.per_image:
-        return loader, LiveAnswers(_on_device(assembly.teacher, device), assembly.preprocessing)
+        return loader, LiveTeacher(_on_device(assembly.teacher, device), assembly.preprocessing)
     folder, classes = cache_folder(settings.cache) / "teacher", len(plan.train.classes)
     rows = len(plan.train) * settings.views.per_image
-    cache = open_cache(folder, assembly, settings, plan.fingerprint, rows, classes, plan.announcer)
+    precision = mixed_precision_for(settings.optimizer, device)
+    cache = open_cache(folder, assembly, settings, plan.fingerprint, precision, rows, classes, plan.announcer)
     if not cache.complete:
         teacher, batch_size = _on_device(assembly.teacher, device), settings.batch_size
-        fill_cache(cache, teacher, assembly.preprocessing, dataset, batch_size, reading, device, plan.announcer)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            fill_cache(cache, teacher, assembly.preprocessing, dataset, batch_size, reading, device, plan.announcer)
     if cache.pixels is not None:
         stored = StoredViewDataset(cache.pixels, plan.train.labels, settings.views.per_image)
         loader = training_loader(stored, order, replace(reading, workers=0))
-    return loader, CachedAnswers(cache)
+    return loader, CachedTeacher(cache)
 
 
 def _on_device(network: Network, device: torch.device) -> Network:

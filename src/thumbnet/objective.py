@@ -10,6 +10,7 @@ the same door as a user's own:
     thumbnet.fit(teacher=..., data=..., output=..., terms={"edges": Term(0.1, edges)})
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -127,19 +128,21 @@ class Objective:
         return total, {name: value.detach() for name, value in values.items()}
 
 
-def check_finite(values: Mapping[str, Tensor], step: int) -> None:
-    """Stops training at the first loss that is not a number.
+def check_finite(values: Mapping[str, float], step: int) -> None:
+    """Stops training at the first number that is not one.
+
+    Args:
+        values: Losses, or the gradient's norm, by name.
+        step: Optimiser steps completed.
 
     Raises:
         TrainingError: Naming the term and the step.
     """
-    if bool(torch.isfinite(torch.stack(list(values.values()))).all()):
-        return
-    name, value = next((name, value) for name, value in values.items() if not bool(torch.isfinite(value)))
-    advice = (
-        "lower --lr or the weight of this loss, or set --optimizer.mixed_precision no; the last checkpoint is intact"
-    )
-    raise TrainingError(f"loss '{name}' became {value.item()} at step {step}; {advice}")
+    for name, value in values.items():
+        if not math.isfinite(value):
+            advice = "start again with --overwrite and a lower --lr or weight of this loss"
+            kind = "" if name == "gradient norm" else "loss "
+            raise TrainingError(f"{kind}'{name}' became {value} at step {step}; {advice}")
 
 
 def _asked(teacher_logits: Tensor | None) -> Tensor:

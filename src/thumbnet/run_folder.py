@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from thumbnet.errors import CheckpointError, ConfigError
 from thumbnet.storage import storage_errors, write_atomically, write_json
 
 RUN_MARK = "config.yaml"
+RECORD_KEY = "recorded"
 
 
 class RunFolder:
@@ -33,11 +35,17 @@ class RunFolder:
         self.teacher_weights = self.path / "teacher.safetensors"
         self.evaluation = self.path / "evaluation.json"
         self.predictions = self.path / "predictions.csv"
+        self.other_evaluations = self.path / "evaluations"
         self.samples = self.path / "samples"
         self.report = self.path / "report.html"
 
-    def check(self, *, resume: bool, overwrite: bool) -> None:
+    def check(self, *, resume: bool, overwrite: bool, keep: Collection[str] = ()) -> None:
         """Makes sure that a run may be written here, before any work; changes nothing.
+
+        Args:
+            resume: Whether an old run may be gone on with.
+            overwrite: Whether an old run may be removed.
+            keep: Paths that must not be removed with it.
 
         Raises:
             ConfigError: If the folder exists and neither `resume` nor `overwrite` is given, or it holds something that
@@ -45,18 +53,24 @@ class RunFolder:
         """
         if resume and overwrite:
             raise ConfigError("--resume and --overwrite exclude each other; give one")
-        if self._occupied and not resume and not overwrite:
-            choices = "give --resume to go on, --overwrite to replace it, or another --output"
-            raise ConfigError(f"output: {self.path} exists; {choices}")
-        if self._occupied and not self.config.is_file():
-            chosen = "--resume goes on with runs only" if resume else "--overwrite replaces runs only"
-            raise ConfigError(f"output: {self.path} holds something that is no run; {chosen}")
         with storage_errors(self.path):
+            self._check_contents(resume, overwrite, keep)
             existing = next(place for place in (self.path.absolute(), *self.path.absolute().parents) if place.exists())
             if not existing.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, "a file is in the way", str(existing))
             with tempfile.TemporaryFile(dir=existing):
                 pass
+
+    def _check_contents(self, resume: bool, overwrite: bool, keep: Collection[str]) -> None:
+        if self._occupied and not resume and not overwrite:
+            choices = "give --resume to go on, --overwrite to replace it, or another --output"
+            raise ConfigError(f"output: {self.path} exists; {choices}")
+        if self._occupied and not self._is_run:
+            chosen = "--resume goes on with runs only" if resume else "--overwrite replaces runs only"
+            raise ConfigError(f"output: {self.path} holds something that is no run; {chosen}")
+        inside = [path for path in keep if self.path.resolve() in Path(path).resolve().parents]
+        if overwrite and inside:
+            raise ConfigError(f"output: --overwrite would remove {inside[0]}, which is needed; give another --output")
 
     def begin(self, settings: dict[str, Any], *, overwrite: bool) -> None:
         """Makes the folder, in place of an old run if `overwrite` says so, and writes config.yaml."""
@@ -67,6 +81,14 @@ class RunFolder:
             place.mkdir(parents=True, exist_ok=True)
         content = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
         write_atomically(self.config, content.encode())
+
+    @property
+    def _is_run(self) -> bool:
+        """Whether config.yaml is one that `begin` wrote, and not somebody else's file of that name."""
+        try:
+            return "data_fingerprint" in self.read_config()[RECORD_KEY]
+        except (CheckpointError, KeyError, TypeError):
+            return False
 
     @property
     def _occupied(self) -> bool:
@@ -86,6 +108,11 @@ class RunFolder:
         if not run.config.is_file():
             raise CheckpointError(f"no run in {path} (no {RUN_MARK}); give the --output folder of `thumbnet train`")
         return run
+
+    def discard(self) -> None:
+        """Removes a run that has no checkpoint yet, so that a corrected command need not say --overwrite."""
+        if self._is_run and not self.checkpoint.exists():
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def read_config(self) -> dict[str, Any]:
         """What `begin` wrote.
@@ -134,11 +161,14 @@ class RunFolder:
 
     def write_predictions(self, rows: list[dict[str, str]]) -> None:
         """Writes predictions.csv: one line a picture, with what each network said."""
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_atomically(self.predictions, buffer.getvalue().encode())
+        _write_table(self.predictions, rows)
+
+    def write_other_evaluation(self, name: str, evaluation: dict[str, Any], rows: list[dict[str, str]]) -> Path:
+        """Writes the evaluation on other data than the run's own to evaluations/NAME/, and gives that folder."""
+        folder = self.other_evaluations / name
+        write_json(folder / self.evaluation.name, evaluation)
+        _write_table(folder / self.predictions.name, rows)
+        return folder
 
     def write_teacher_weights(self, content: bytes) -> None:
         """Writes teacher.safetensors."""
@@ -151,6 +181,14 @@ def _parse(content: bytes, path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise CheckpointError(f"{path} cannot be read; the run folder is damaged") from error
     return parsed
+
+
+def _write_table(path: Path, rows: list[dict[str, str]]) -> None:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, buffer.getvalue().encode())
 
 
 def _write_lines(path: Path, records: list[Any]) -> None:

@@ -1,23 +1,33 @@
 """What a run was: its settings, the data's fingerprint and the versions, as kept in config.yaml."""
 
 import platform
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from typing import Any
 
 from thumbnet.config import TrainSettings, settings_from_dict
 from thumbnet.errors import ConfigError
-from thumbnet.run_folder import RunFolder
+from thumbnet.run_folder import RECORD_KEY, RunFolder
 
-RECORD_KEY = "recorded"
 VERSIONED = ("thumbnet", "torch", "torchvision", "timm", "accelerate")
 # What may differ between the two halves of a resumed run; only the device can then change its result, by rounding.
 FREE_ON_RESUME = ("output", "workers", "cache", "checkpoint_minutes", "tracker", "device", "allow_unreadable")
 
 
-def record_of(settings: TrainSettings, fingerprint: str) -> dict[str, Any]:
-    """Settings as in a recipe, and under `recorded` what a recipe cannot choose."""
+def record_of(
+    settings: TrainSettings, fingerprint: str, losses: Mapping[str, float], unused: Collection[str] = ()
+) -> dict[str, Any]:
+    """Settings as in a recipe, and under `recorded` what a recipe cannot choose.
+
+    Args:
+        settings: The run's.
+        fingerprint: Of its data.
+        losses: Weight of each loss in use, by name.
+        unused: Settings that this kind of run has no use for, such as `downscaler`, and so leaves out.
+    """
     versions = {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}}
-    return {**settings.as_dict(), RECORD_KEY: {"data_fingerprint": fingerprint, "versions": versions}}
+    recorded = {"data_fingerprint": fingerprint, "losses": dict(losses), "versions": versions}
+    return {**_without(settings.as_dict(), unused), RECORD_KEY: recorded}
 
 
 def settings_of(run: RunFolder) -> TrainSettings:
@@ -30,26 +40,44 @@ def settings_of(run: RunFolder) -> TrainSettings:
     return settings_from_dict({key: value for key, value in run.read_config().items() if key != RECORD_KEY})
 
 
-def require_same_settings(run: RunFolder, settings: TrainSettings, fingerprint: str) -> None:
+def require_same_record(run: RunFolder, record: Mapping[str, Any]) -> None:
     """Makes sure that a resumed run goes on with what it began with.
 
+    Args:
+        run: The run to go on with; one that has not begun is free.
+        record: From `record_of`, of the settings given now.
+
     Raises:
-        ConfigError: Naming the first setting that differs, or the data.
+        ConfigError: Naming the first setting that differs, or the data, or the losses.
     """
     if not run.config.exists():
         return
     stored = run.read_config()
     recorded = stored.pop(RECORD_KEY, None) or {}
     begun_with = _flat({name: value for name, value in stored.items() if name not in FREE_ON_RESUME})
-    wanted = _flat({name: value for name, value in settings.as_dict().items() if name not in FREE_ON_RESUME})
+    wanted = _flat({name: value for name, value in record.items() if name not in (*FREE_ON_RESUME, RECORD_KEY)})
     for name, value in wanted.items():
         if begun_with.get(name) != value:
             was = f"{run.path} was begun with {name} {begun_with.get(name)}, not {value}"
             raise ConfigError(f"--resume: {was}; give the same settings, or --overwrite to start again")
-    if recorded.get("data_fingerprint") != fingerprint:
+    if recorded.get("losses") != record[RECORD_KEY]["losses"]:
+        losses = ", ".join(recorded.get("losses") or ["others"])
+        raise ConfigError(f"--resume: {run.path} was begun with the losses {losses}; give the same `terms` and weights")
+    if recorded.get("data_fingerprint") != record[RECORD_KEY]["data_fingerprint"]:
         raise ConfigError(
             f"--resume: the pictures changed since {run.path} was begun; put them back, or give --overwrite"
         )
+
+
+def _without(settings: Mapping[str, Any], unused: Collection[str]) -> dict[str, Any]:
+    """Settings but for those named, such as `downscaler` or `loss.kd`."""
+    kept: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name in unused:
+            continue
+        inner = {other.removeprefix(f"{name}.") for other in unused if other.startswith(f"{name}.")}
+        kept[name] = _without(value, inner) if isinstance(value, dict) else value
+    return kept
 
 
 def _flat(settings: dict[str, Any], group: str = "") -> dict[str, Any]:

@@ -24,7 +24,7 @@ def storage_errors(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(f"no space left on the disk for {place}; free some, then go on with --resume") from error
+            raise _full(place) from error
         if error.errno in (
             errno.EACCES,
             errno.EPERM,
@@ -32,6 +32,7 @@ def storage_errors(place: Path) -> Iterator[None]:
             errno.ENOTDIR,
             errno.EEXIST,
             errno.EISDIR,
+            errno.ENAMETOOLONG,
             errno.ENOENT,
         ):
             raise ConfigError(f"cannot write to {place} ({error.strerror}); choose another folder") from error
@@ -39,8 +40,12 @@ def storage_errors(place: Path) -> Iterator[None]:
     except RuntimeError as error:
         # torch.save and safetensors report a full disk in words of their own.
         if "No space left" in str(error) or "iostream error" in str(error) or "file write failed" in str(error):
-            raise StorageError(f"no space left on the disk for {place}; free some, then go on with --resume") from error
+            raise _full(place) from error
         raise
+
+
+def _full(place: Path) -> StorageError:
+    return StorageError(f"no space left on the disk for {place}; free some and run it again (training: with --resume)")
 
 
 def write_atomically(path: Path, content: bytes) -> None:

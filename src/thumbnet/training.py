@@ -4,7 +4,9 @@
 Both run `run_loop`.
 """
 
-from collections.abc import Mapping
+import hashlib
+import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +14,21 @@ from typing import Any
 from accelerate.utils import set_seed
 
 from thumbnet.bundle import ThumbNet, weights_as_bytes
-from thumbnet.config import DownscalerSettings, LossSettings, TrainSettings
+from thumbnet.config import UNUSED_BY_TEACHERS, DownscalerSettings, LossSettings, TrainSettings
 from thumbnet.data.folders import Pictures
 from thumbnet.data.inspection import inspect
-from thumbnet.data.sources import open_data, training_split
-from thumbnet.devices import cache_folder, check_machine, readers
+from thumbnet.data.sources import SAMPLE_NAMES, open_data, training_split
+from thumbnet.devices import cache_folder, check_machine, reading_workers
+from thumbnet.errors import ConfigError, ThumbNetError
 from thumbnet.evaluation import evaluate, evaluate_teacher
 from thumbnet.loop import Plan, run_loop
 from thumbnet.networks.assembly import Assembly, assemble, assemble_teacher_training
+from thumbnet.networks.pair import Pair
 from thumbnet.objective import Objective, Term, paper_terms
 from thumbnet.progress import Announcer
 from thumbnet.report import write_report
 from thumbnet.run_folder import RunFolder
-from thumbnet.run_record import record_of, require_same_settings
+from thumbnet.run_record import record_of, require_same_record
 
 
 def fit(
@@ -52,20 +56,20 @@ def fit(
     Raises:
         ThumbNetError: One line that says what is wrong and what to do; see `thumbnet.errors`.
     """
-    settings = replace(settings, **changes) if settings else TrainSettings(**changes)
+    settings = _settings(settings, changes)
     announcer = Announcer(quiet)
     objective = Objective({**paper_terms(settings.loss), **(terms or {})})
     run = RunFolder(settings.output)
-    run.check(resume=resume, overwrite=overwrite)
+    run.check(resume=resume, overwrite=overwrite, keep=(settings.data, settings.teacher_weights))
     check_machine(settings.device, settings.tracker)
     pictures = _open_pictures(settings, announcer)
     set_seed(settings.seed)
     assembly = assemble(settings, pictures.train.classes, tap_features=objective.needs_features)
     for warning in assembly.warnings:
         announcer.warn(warning)
-    _begin(run, settings, pictures, resume, overwrite, announcer)
 
-    trained = run_loop(_plan(settings, run, pictures, assembly, objective, announcer))
+    plan = _plan(settings, run, pictures, assembly, objective, announcer)
+    trained = _run(plan, pictures, resume, overwrite)
 
     bundle = ThumbNet.from_training(trained, assembly.preprocessing, pictures.train.classes, settings)
     bundle.save(run.bundle)
@@ -107,27 +111,41 @@ def train_teacher(
     Raises:
         ThumbNetError: One line that says what is wrong and what to do.
     """
-    settings = replace(settings, **changes) if settings else TrainSettings(**changes)
-    settings = teacher_settings(settings)
+    settings = teacher_settings(_settings(settings, changes))
     announcer = Announcer(quiet)
     run = RunFolder(settings.output)
-    run.check(resume=resume, overwrite=overwrite)
+    run.check(resume=resume, overwrite=overwrite, keep=(settings.data, settings.teacher_weights))
     check_machine(settings.device, settings.tracker)
     pictures = _open_pictures(settings, announcer)
     set_seed(settings.seed)
     assembly = assemble_teacher_training(settings, pictures.train.classes)
-    _begin(run, settings, pictures, resume, overwrite, announcer)
 
     objective = Objective(paper_terms(settings.loss))
-    trained = run_loop(_plan(settings, run, pictures, assembly, objective, announcer))
+    plan = _plan(settings, run, pictures, assembly, objective, announcer)
+    trained = _run(plan, pictures, resume, overwrite, UNUSED_BY_TEACHERS)
 
-    run.write_teacher_weights(weights_as_bytes(trained.student.network))
+    run.write_teacher_weights(weights_as_bytes(trained.student.network, pictures.train.classes))
     evaluate_teacher(
         run, trained, pictures.evaluation, pictures.description, assembly.preprocessing, settings, announcer
     )
     write_report(run)
     announcer.say(f"teacher: {run.teacher_weights}")
     return run.teacher_weights
+
+
+def _settings(settings: TrainSettings | None, changes: Mapping[str, Any]) -> TrainSettings:
+    """Settings with changes, and with paths that mean the same from any folder."""
+    given = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in changes.items()}
+    try:
+        settings = replace(settings, **given) if settings else TrainSettings(**given)
+    except TypeError as error:
+        raise ConfigError(f"settings: {error}; see thumbnet.TrainSettings") from error
+    data, weights = settings.data, settings.teacher_weights
+    return replace(
+        settings,
+        data=data if data in SAMPLE_NAMES else str(Path(data).absolute()),
+        teacher_weights=weights if weights in ("pretrained", "random") else str(Path(weights).absolute()),
+    )
 
 
 def teacher_settings(settings: TrainSettings) -> TrainSettings:
@@ -144,6 +162,7 @@ class _OpenedPictures:
     evaluation: Pictures
     description: str
     fingerprint: str
+    fingerprint_of_both: str
     unreadable: list[dict[str, str]]
 
 
@@ -151,7 +170,7 @@ def _open_pictures(settings: TrainSettings, announcer: Announcer) -> _OpenedPict
     splits = training_split(open_data(settings.data, settings.holdout), settings.data)
     assert splits.train is not None
     memory = cache_folder(settings.cache) / "inspections"
-    workers = max(1, readers(settings.workers))
+    workers = max(1, reading_workers(settings.workers))
     train, held_out = (
         inspect(pictures, settings.allow_unreadable, memory, announcer.track, workers)
         for pictures in (splits.train, splits.evaluation)
@@ -168,27 +187,32 @@ def _open_pictures(settings: TrainSettings, announcer: Announcer) -> _OpenedPict
         evaluation=held_out.readable,
         description=splits.description,
         fingerprint=train.fingerprint,
+        fingerprint_of_both=hashlib.sha256(f"{train.fingerprint}{held_out.fingerprint}".encode()).hexdigest(),
         unreadable=unreadable,
     )
 
 
-def _begin(
-    run: RunFolder,
-    settings: TrainSettings,
-    pictures: _OpenedPictures,
-    resume: bool,
-    overwrite: bool,
-    announcer: Announcer,
-) -> None:
-    """Writes the first files of a run, now that data and networks are known to fit."""
+def _run(plan: Plan, pictures: _OpenedPictures, resume: bool, overwrite: bool, unused: Collection[str] = ()) -> Pair:
+    """Begins the run, now that data and networks are known to fit, and trains.
+
+    A run that fails before its first checkpoint leaves nothing behind.
+    """
+    run, announcer = plan.run, plan.announcer
+    losses = {name: term.weight for name, term in plan.objective.terms.items()}
+    record = record_of(plan.settings, pictures.fingerprint_of_both, losses, unused)
     if resume:
-        require_same_settings(run, settings, pictures.fingerprint)
-    run.begin(record_of(settings, pictures.fingerprint), overwrite=overwrite)
+        require_same_record(run, record)
+    run.begin(record, overwrite=overwrite)
     run.write_unreadable(pictures.unreadable)
     if pictures.unreadable:
         first = f"{pictures.unreadable[0]['picture']}: {pictures.unreadable[0]['reason']}"
         left_out = f"{len(pictures.unreadable)} pictures cannot be read and are left out (such as {first})"
         announcer.warn(f"{left_out}; see {run.unreadable}")
+    try:
+        return run_loop(plan)
+    except ThumbNetError:
+        run.discard()
+        raise
 
 
 def _plan(

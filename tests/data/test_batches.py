@@ -33,13 +33,13 @@ CPU = torch.device("cpu")
 def order_of(
     size: int = 10,
     batch_size: int = 4,
-    slices: int = 1,
+    micro_batches: int = 1,
     fixed_views: int = 0,
     seed: int = 0,
     epoch: int = 0,
     start: int = 0,
 ) -> EpochOrder:
-    order = EpochOrder(size, batch_size, slices, fixed_views, seed)
+    order = EpochOrder(size, batch_size, micro_batches, fixed_views, seed)
     order.epoch, order.start = epoch, start
     return order
 
@@ -100,20 +100,20 @@ def test_the_order_does_not_touch_the_global_random_state() -> None:
 
 @pytest.mark.parametrize("start", [0, 1, 5, 6])
 def test_starting_within_an_epoch_skips_exactly_what_was_done(start: int) -> None:
-    whole = list(order_of(12, 4, slices=2, epoch=2))
-    rest = order_of(12, 4, slices=2, epoch=2, start=start)
+    whole = list(order_of(12, 4, micro_batches=2, epoch=2))
+    rest = order_of(12, 4, micro_batches=2, epoch=2, start=start)
     assert list(rest) == whole[start:]
     assert len(rest) == len(whole) - start
 
 
 def test_slices_are_equal_and_make_up_the_batches() -> None:
-    sliced = pictures_in(order_of(20, 8, slices=4))
+    sliced = pictures_in(order_of(20, 8, micro_batches=4))
     assert [len(part) for part in sliced] == [2] * 8
     assert [list(chain(*sliced[:4])), list(chain(*sliced[4:]))] == pictures_in(order_of(20, 8))
 
 
 def test_a_batch_smaller_than_its_slices_has_one_picture_a_slice() -> None:
-    assert [len(part) for part in pictures_in(order_of(size=2, batch_size=8, slices=4))] == [1, 1]
+    assert [len(part) for part in pictures_in(order_of(size=2, batch_size=8, micro_batches=4))] == [1, 1]
 
 
 def test_fresh_views_are_numbered_by_the_epoch() -> None:

@@ -280,7 +280,10 @@ def test_a_full_disk_is_a_storage_error_and_takes_no_space(
     with pytest.raises(StorageError) as caught:
         open_cache()
     place = tmp_path / "caches" / "key"
-    assert str(caught.value) == f"no space left on the disk for {place}; free some, then go on with --resume"
+    assert (
+        str(caught.value)
+        == f"no space left on the disk for {place}; free some and run it again (training: with --resume)"
+    )
     assert caught.value.exit_code == 1
     assert not place.exists()
 

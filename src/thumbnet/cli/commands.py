@@ -61,7 +61,9 @@ def evaluate(flags: Namespace) -> int:
     write_report(run)
     _print(evaluation_table(result))
     _print(class_table(result))
-    Console().print(f"written: {run.evaluation}, {run.predictions}, {run.report}", soft_wrap=True)
+    own = run.read_evaluation() == result
+    places = f"{run.evaluation}, {run.predictions}, {run.report}" if own else f"{run.other_evaluations}"
+    Console().print(f"written: {places}", soft_wrap=True)
     return 0
 
 
@@ -89,7 +91,7 @@ def thumbnail(flags: Namespace) -> int:
     """`thumbnet thumbnail`."""
     bundle = ThumbNet.load(flags.run, allow_code=flags.allow_code, device=choose_device(flags.device))
     announcer = Announcer()
-    output = Path(flags.output)
+    output = Path(flags.output_folder)
     result = thumbnail_folder(bundle, Path(flags.source), output, overwrite=flags.overwrite, announcer=announcer)
     for name, reason in result.failures:
         announcer.warn(f"{name}: {reason}")

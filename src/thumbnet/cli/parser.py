@@ -11,26 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from thumbnet.config import TrainSettings
-from thumbnet.run_record import RECORD_KEY
+from thumbnet.config import UNUSED_BY_TEACHERS, TrainSettings
+from thumbnet.run_folder import RECORD_KEY
 
 DESCRIPTION = "Turns any well-trained image classifier into one that works on thumbnails."
+POSITIONAL = ("run", "files", "source", "output_folder")
 SWITCHES = ("--student.keep_stem_resolution", "--cache.pixels")
 FLAT_FLAG = re.compile(r"--[a-z][a-z0-9]*(?:[_-][a-z0-9]+)+(?![\w.-])")
-NOT_FOR_TEACHERS = {
-    "ratio",
-    "downscaler",
-    "student",
-    "feature_mapping",
-    "cache",
-    "loss.mm",
-    "loss.cl",
-    "loss.kd",
-    "loss.fm",
-    "loss.temperature",
-    "views.per_image",
-}
 
 
 class Parser(ArgumentParser):
@@ -89,12 +78,13 @@ def explain(error: ArgumentError, parser: ArgumentParser, arguments: Sequence[st
     message = re.sub(r'Parser key "([^"]+)":', r"--\1:", message)
     message = re.sub(
         r"(?<=required: ).*",
-        lambda names: ", ".join(f"--{name.rpartition('.')[2]}" for name in names[0].split(", ")),
+        lambda names: ", ".join(_as_given(name) for name in names[0].split(", ")),
         message,
     )
     message = re.sub(r"a <class 'int'>", "a whole number", message)
     message = re.sub(r"<class '(\w+)'>", r"\1", message).replace("typing.", "")
-    command = arguments[0] if arguments and not arguments[0].startswith("-") else ""
+    commands = _flags_of(parser, "")
+    command = arguments[0] if arguments and arguments[0] in commands else ""
     known = _flags_of(parser, command)
     wrong = re.search(r"unrecognized arguments: (?P<flag>--[\w.-]+)|(?:option|key|[Kk]ey) '(?P<key>[\w.-]+)'", message)
     if wrong:
@@ -104,8 +94,17 @@ def explain(error: ArgumentError, parser: ArgumentParser, arguments: Sequence[st
             last[part] for part in difflib.get_close_matches(name, last, 1)
         ]
         message += f"; did you mean --{near[0]}?" if near else ""
+    elif not command and arguments:
+        near = difflib.get_close_matches(arguments[0], commands, 1)
+        message += f"; did you mean {near[0]}?" if near else ""
     message = FLAT_FLAG.sub(lambda flag: flag[0].replace("_", "-"), message)
     return f"{message}; see thumbnet {command} --help" if command else f"{message}; see thumbnet --help"
+
+
+def _as_given(name: str) -> str:
+    """`train.teacher` as `--teacher`, but the positional `predict.files` as `FILES`."""
+    last = name.rpartition(".")[2]
+    return last.upper() if last in POSITIONAL else f"--{last}"
 
 
 def _flags_of(parser: ArgumentParser, command: str) -> list[str]:
@@ -124,7 +123,7 @@ def _train_parser() -> Parser:
 
 def _train_teacher_parser() -> Parser:
     parser = Parser(description="Fine-tune a classifier at full size; leaves teacher.safetensors.", exit_on_error=False)
-    _add_settings(parser, skip=NOT_FOR_TEACHERS)
+    _add_settings(parser, skip=set(UNUSED_BY_TEACHERS))
     return parser
 
 
@@ -152,8 +151,8 @@ def _evaluate_parser() -> Parser:
     parser = _run_parser()
     parser.add_argument("--data", type=str | None, default=None, help="Folder or elpv; by default the run's own.")
     parser.add_argument("--holdout", type=float | None, default=None, help="Share held out of one folder of classes.")
-    parser.add_argument("--batch_size", type=int, default=32, help="Pictures at a time.")
-    parser.add_argument("--workers", type=int | None, default=None, help="Processes that read pictures.")
+    parser.add_argument("--batch_size", type=PositiveInt, default=32, help="Pictures at a time.")
+    parser.add_argument("--workers", type=NonNegativeInt | None, default=None, help="Processes that read pictures.")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, mps.")
     return parser
 
@@ -170,7 +169,7 @@ def _predict_parser() -> Parser:
 def _thumbnail_parser() -> Parser:
     parser = _run_parser("A run or bundle folder.")
     parser.add_argument("source", type=str, help="Folder of pictures (with its subfolders), or one picture.")
-    parser.add_argument("output", type=str, help="Folder for the thumbnails, as PNG, in the same subfolders.")
+    parser.add_argument("output_folder", type=str, help="Folder for the thumbnails, as PNG, in the same subfolders.")
     parser.add_argument("--overwrite", action="store_true", help="Write into a folder that holds files already.")
     parser.add_argument("--device", type=str, default="cpu", help="auto, cpu, cuda, mps.")
     return parser

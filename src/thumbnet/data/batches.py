@@ -104,16 +104,16 @@ class EvaluationDataset(Dataset[Batch]):
 
 
 class EpochOrder(Sampler[list[ViewKey]]):
-    """The batches of one epoch: every picture once, shuffled, in slices of equal size.
+    """The batches of one epoch: every picture once, shuffled, in micro-batches of equal size.
 
-    A last batch that is not full is left out, unless it is the only one. Set `epoch` and `start` (slices to skip)
-    before iterating.
+    A last batch that is not full is left out, unless it is the only one. Set `epoch` and `start` (micro-batches to
+    skip) before iterating.
     """
 
-    def __init__(self, size: int, batch_size: int, slices: int, fixed_views: int, seed: int) -> None:
+    def __init__(self, size: int, batch_size: int, micro_batches: int, fixed_views: int, seed: int) -> None:
         self.size = size
         self.batch_size = min(batch_size, size)
-        self.slices = min(slices, self.batch_size)
+        self.micro_batches = min(micro_batches, self.batch_size)
         self.fixed_views = fixed_views
         self.seed = seed
         self.epoch = 0
@@ -125,18 +125,18 @@ class EpochOrder(Sampler[list[ViewKey]]):
         return self.size // self.batch_size
 
     def __len__(self) -> int:
-        return self.batches * self.slices - self.start
+        return self.batches * self.micro_batches - self.start
 
     def __iter__(self) -> Iterator[list[ViewKey]]:
         random = np.random.default_rng([self.seed, self.epoch])
         order = random.permutation(self.size)
         offsets = np.random.default_rng([self.seed]).integers(0, 2**31, self.size)
-        slices = [
+        micro_batches = [
             part
             for batch in np.split(order[: self.batches * self.batch_size], self.batches)
-            for part in np.array_split(batch, self.slices)
+            for part in np.array_split(batch, self.micro_batches)
         ]
-        for part in slices[self.start :]:
+        for part in micro_batches[self.start :]:
             # Fixed views take turns from a random start, so that an epoch mixes all of them.
             yield [
                 (int(i), int((self.epoch + offsets[i]) % self.fixed_views) if self.fixed_views else self.epoch)

@@ -7,7 +7,7 @@ is what the downscaler takes. Only what enters a classifier is *normalised* with
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -17,7 +17,10 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
+from thumbnet.errors import ConfigError
+
 Interpolation = Literal["bicubic", "bilinear", "lanczos", "nearest"]
+MAXIMUM_IMAGE_SIDE = 8192
 # A longer strip is cut to this before the resize: only its middle is kept, and the whole could take all memory.
 LONGEST_ASPECT = 300
 
@@ -39,6 +42,17 @@ class Preprocessing:
     interpolation: Interpolation = "bicubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.image_side, int) or not 1 <= self.image_side <= MAXIMUM_IMAGE_SIDE:
+            raise ConfigError(f"image_side is {self.image_side}, but must be a whole number up to {MAXIMUM_IMAGE_SIDE}")
+        if not 0 < self.crop_share <= 1:
+            raise ConfigError(f"crop_share is {self.crop_share}, but must be more than 0, at most 1")
+        if self.interpolation not in get_args(Interpolation):
+            known = ", ".join(get_args(Interpolation))
+            raise ConfigError(f"interpolation is {self.interpolation}, but must be one of {known}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ConfigError(f"mean {self.mean} and std {self.std} must be three numbers each, std more than 0")
 
     @property
     def filter(self) -> InterpolationMode:

@@ -118,6 +118,7 @@ class TeacherCache:
                 if fits and size_bytes == array.offset + array.nbytes:
                     return array
         self.filled = 0
+        self._remember()  # a stop from here on must not leave empty rows taken for answers
         array = open_memmap(path, mode="w+", dtype=dtype, shape=(self.rows, *shape))
         _take_space(path, array.offset, array.nbytes)
         return array

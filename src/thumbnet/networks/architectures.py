@@ -3,15 +3,19 @@
 Builds networks and loads weights into them; freezing, copying and shrinking happen elsewhere.
 """
 
+import difflib
 import importlib
 import inspect
+import json
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -20,6 +24,7 @@ from thumbnet.errors import CheckpointError, NetworkError
 
 Start = Literal["pretrained", "random"]
 HEAD_STD = 0.01
+LABELS_KEY = "thumbnet_labels"
 # Ours, so a bundle that names them runs no stranger's code.
 TRUSTED_FACTORIES = ("thumbnet.data.samples:efficientnet_lite0",)
 
@@ -57,7 +62,7 @@ def build_classifier(name: str, start: Start, classes: int | None = None) -> Cla
         classifier = _from_timm(rest, start)
     elif source == "torchvision" and rest:
         classifier = _from_torchvision(rest, start)
-    elif ":" in name:
+    elif re.fullmatch(r"[\w.]+:\w+", name):
         classifier = _from_factory(name, start, classes)
     else:
         raise NetworkError(f"teacher '{name}' is unknown; give timm/NAME, torchvision/NAME or package.module:factory")
@@ -140,6 +145,18 @@ def load_weights(network: nn.Module, path: Path) -> None:
     network.load_state_dict(tensors)
 
 
+def stored_labels(path: Path) -> tuple[str, ...] | None:
+    """Names of the classes that a file of weights carries; None where it carries none."""
+    if path.suffix != ".safetensors" or not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            labels = json.loads((file.metadata() or {}).get(LABELS_KEY, "null"))
+    except (SafetensorError, ValueError):
+        return None
+    return tuple(labels) if isinstance(labels, list) else None
+
+
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(
@@ -166,7 +183,7 @@ def _from_timm(name: str, start: Start) -> Classifier:
     import timm
 
     if not timm.is_model(name.split(".", maxsplit=1)[0]):
-        near = timm.list_models(f"*{name.split('.', maxsplit=1)[0][:8]}*")[:3]
+        near = difflib.get_close_matches(name.split(".", maxsplit=1)[0], timm.list_models(), 3)
         hint = f"; did you mean {', '.join(f'timm/{other}' for other in near)}?" if near else ""
         raise NetworkError(f"teacher: timm has no network '{name}'{hint or '; see timm.list_models()'}")
     network = _with_weights(f"timm/{name}", lambda: timm.create_model(name, pretrained=start == "pretrained"))

@@ -8,7 +8,7 @@ from torch import nn
 from thumbnet.config import TrainSettings
 from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import ConfigError, NetworkError
-from thumbnet.networks.architectures import Classifier, Start, build_classifier, load_weights
+from thumbnet.networks.architectures import Classifier, Start, build_classifier, load_weights, stored_labels
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.feature_mapping import FeatureMapping, build_feature_mapping
 from thumbnet.networks.pair import Pair
@@ -114,6 +114,10 @@ def build_teacher(settings: TrainSettings, classes: tuple[str, ...]) -> tuple[Cl
     classifier = build_classifier(settings.teacher, start, None if own_head else len(classes))
     if _is_file(weights):
         load_weights(classifier.network, Path(weights))
+        labels = stored_labels(Path(weights))
+        if labels is not None and labels != classes:
+            differing = f"the teacher's classes are {', '.join(labels[:4])}, the data's {', '.join(classes[:4])}"
+            raise NetworkError(f"{differing}; name the class folders as the teacher was trained with, or train it anew")
     random = (
         ("the teacher's weights are random: it teaches nothing; use it for tests only",) if weights == "random" else ()
     )

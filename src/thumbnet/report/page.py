@@ -26,8 +26,7 @@ from thumbnet.report.tables import (
     key_sentence,
 )
 from thumbnet.report.wording import percent, times
-from thumbnet.run_folder import RunFolder
-from thumbnet.run_record import RECORD_KEY
+from thumbnet.run_folder import RECORD_KEY, RunFolder
 from thumbnet.storage import write_atomically
 
 SAMPLE_KINDS = {"image": "image", "bicubic": "bicubic thumbnail", "thumbnail": "downscaler's thumbnail"}

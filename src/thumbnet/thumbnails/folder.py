@@ -18,7 +18,7 @@ class FolderResult:
 
     Attributes:
         written: Number of thumbnails written.
-        failures: Name and reason of each picture that could not be read.
+        failures: Path and reason of each picture that could not be read.
         source_bytes: Size of the pictures that were read.
         thumbnail_bytes: Size of their thumbnails.
     """
@@ -43,23 +43,20 @@ def thumbnail_folder(
 
     Raises:
         DataError: If there is no picture at `source`.
-        ConfigError: If `output` holds files and `overwrite` is not given, or it cannot be written to.
+        ConfigError: If `output` holds files and `overwrite` is not given, it cannot be written to, or a thumbnail would
+            replace one of the pictures.
     """
     pictures = _list_pictures(source, output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())) and not overwrite:
         raise ConfigError(f"output: {output} exists; give --overwrite to write into it, or another folder")
-    root = source if source.is_dir() else source.parent
-    names = [picture.relative_to(root) for picture in pictures]
-    shared = Counter(name.with_suffix("") for name in names)
+    targets = _targets(pictures, source if source.is_dir() else source.parent, output)
     failures: list[tuple[str, str]] = []
     written = source_bytes = thumbnail_bytes = 0
-    for picture, name in announcer.track(zip(pictures, names, strict=True), len(pictures), "thumbnails"):
-        # `a.jpg` and `a.png` in one folder keep their endings apart.
-        target = output / (name.with_suffix(".png") if shared[name.with_suffix("")] == 1 else f"{name}.png")
+    for picture, target in announcer.track(targets.items(), len(targets), "thumbnails"):
         try:
             thumbnail = bundle.thumbnail(read_picture(picture))
         except PictureError as error:
-            failures.append((str(name), str(error)))
+            failures.append((str(picture), str(error)))
             continue
         buffer = BytesIO()
         thumbnail.save(buffer, format="png", optimize=True)
@@ -72,16 +69,36 @@ def thumbnail_folder(
     )
 
 
+def _targets(pictures: list[Path], root: Path, output: Path) -> dict[Path, Path]:
+    """Where each picture's thumbnail goes.
+
+    Raises:
+        ConfigError: If a thumbnail would replace a picture.
+    """
+    names = [picture.relative_to(root) for picture in pictures]
+    shared = Counter(name.with_suffix("") for name in names)
+    # `a.jpg` and `a.png` in one folder keep their endings apart.
+    targets = [
+        output / (f"{name}.png" if shared[name.with_suffix("")] > 1 else name.with_suffix(".png")) for name in names
+    ]
+    if len(set(targets)) < len(targets):
+        targets = [output / f"{name}.png" for name in names]
+    replaced = {target.resolve() for target in targets} & {picture.resolve() for picture in pictures}
+    if replaced:
+        raise ConfigError(f"output: a thumbnail would replace the picture {min(replaced)}; choose another folder")
+    return dict(zip(pictures, targets, strict=True))
+
+
 def _list_pictures(source: Path, output: Path) -> list[Path]:
     if source.is_file():
         return [source]
     if not source.is_dir():
         raise DataError(f"pictures: nothing at {source}; give a folder or a picture")
-    inside = output.absolute()
+    inside = output.resolve()
     found = [
         path
         for path in sorted(source.rglob("*"))
-        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and inside not in path.absolute().parents
+        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and inside not in path.resolve().parents
     ]
     if not found:
         raise DataError(f"pictures: none in {source} ({', '.join(PICTURE_SUFFIXES)}); give a folder that holds some")

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -19,16 +20,17 @@ from thumbnet.networks.taps import Features
 from thumbnet.networks.teacher import Teacher
 from thumbnet.progress import Announcer
 
+CACHE_FORMAT = 1
 LOGITS = "logits"
 SAVE_EVERY_BATCHES = 50
 GIGABYTE = 10**9
 
 
 # Logits (None where nobody asks) and tapped features, for a batch whose pixels are the image in [0, 1].
-TeacherAnswers = Callable[[Batch, Tensor], tuple[Tensor | None, Features]]
+TeacherOutputs = Callable[[Batch, Tensor], tuple[Tensor | None, Features]]
 
 
-class NoAnswers:
+class NoTeacher:
     """For objectives that do not look at the teacher."""
 
     def __call__(self, batch: Batch, image: Tensor) -> tuple[Tensor | None, Features]:
@@ -36,7 +38,7 @@ class NoAnswers:
         return None, {}
 
 
-class LiveAnswers:
+class LiveTeacher:
     """Runs the teacher on every batch."""
 
     def __init__(self, teacher: Teacher, preprocessing: Preprocessing) -> None:
@@ -49,7 +51,7 @@ class LiveAnswers:
         return logits, features
 
 
-class CachedAnswers:
+class CachedTeacher:
     """Reads what the teacher said when the cache was filled."""
 
     def __init__(self, cache: TeacherCache) -> None:
@@ -66,12 +68,14 @@ def open_cache(
     assembly: Assembly,
     settings: TrainSettings,
     fingerprint: str,
+    precision: str,
     rows: int,
     classes: int,
     announcer: Announcer,
 ) -> TeacherCache:
     """The cache for this teacher, data and views, as far as it is filled."""
-    key = cache_key(assembly.teacher, settings, assembly.preprocessing, tuple(assembly.feature_shapes), fingerprint)
+    layers = tuple(assembly.feature_shapes)
+    key = cache_key(assembly.teacher, settings, assembly.preprocessing, layers, fingerprint, precision)
     shapes = {LOGITS: (classes,), **assembly.feature_shapes}
     side = assembly.preprocessing.image_side
     pixels_shape = (3, side, side) if settings.cache.pixels else None
@@ -99,7 +103,7 @@ def fill_cache(
     for number, batch in enumerate(announcer.track(loader, len(loader), "asking the teacher"), start=1):
         image = to_image(batch, device)
         logits, features = teacher(normalise(image, preprocessing.mean, preprocessing.std))
-        if not bool(torch.isfinite(logits).all()):
+        if not all(bool(torch.isfinite(value).all()) for value in (logits, *features.values())):
             picture = dataset.pictures.names[cache.filled // dataset.fixed_views]
             raise TrainingError(f"the teacher's answer is not finite near {picture}; check --teacher-weights")
         cache.append({LOGITS: logits, **features}, batch.pixels)
@@ -109,9 +113,14 @@ def fill_cache(
 
 
 def cache_key(
-    teacher: Teacher, settings: TrainSettings, preprocessing: Preprocessing, layers: tuple[str, ...], fingerprint: str
+    teacher: Teacher,
+    settings: TrainSettings,
+    preprocessing: Preprocessing,
+    layers: tuple[str, ...],
+    fingerprint: str,
+    precision: str,
 ) -> str:
-    """A name that changes whenever an answer could: teacher weights, layers, data, views, preprocessing, seed."""
+    """A name that changes whenever an answer could: teacher weights, layers, data, views, precision, versions."""
     views: Mapping[str, object] = asdict(settings.views)
     what = {
         "teacher": settings.teacher,
@@ -120,6 +129,8 @@ def cache_key(
         "views": views,
         "seed": settings.seed,
         "pixels": settings.cache.pixels,
+        "precision": precision,
+        "made_with": {"format": CACHE_FORMAT, **{name: version(name) for name in ("torch", "torchvision", "pillow")}},
         "preprocessing": asdict(preprocessing),
     }
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
