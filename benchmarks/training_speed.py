@@ -60,8 +60,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         measure = {"cache": measure_cache, "loop": measure_loop, "allocator": measure_allocator}[arguments.what]
         result = measure(Path(place), arguments.pictures, arguments.repeats, arguments.device)
+    counts = f"--pictures {arguments.pictures} --repeats {arguments.repeats}"
     head = {
-        "command": f"python benchmarks/training_speed.py {arguments.what} --pictures {arguments.pictures}",
+        "command": f"python benchmarks/training_speed.py {arguments.what} {counts}",
         "date": datetime.now(UTC).date().isoformat(),
         "hardware": describe_hardware(arguments.device),
     }

@@ -58,7 +58,8 @@ def elpv(result: dict[str, Any]) -> str:
     for key, name in ROWS.items():
         if key in rows:
             row = rows[key]
-            spread = f" ± {100 * row['top1']['std']:.1f}" if key != "teacher" and seeds > 1 else ""
+            std = row["top1"]["std"]
+            spread = f" ± {100 * std:.1f}" if std else ""
             kept = "" if key == "teacher" else f"{100 * row['top1']['mean'] / teacher:.1f}%"
             with_e = f" ({(row['macs'] + row['downscaler_macs']) / 1e6:.1f})" if "downscaler_macs" in row else ""
             lines.append(
