@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "bundle",
         "run_folder",
         "run_record",
+        "accuracy",
         "profiling",
         "progress",
         "devices",

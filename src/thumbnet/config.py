@@ -15,10 +15,8 @@ DownscalerKind = Literal["paper", "residual", "bicubic", "area", "lanczos"]
 FIXED_DOWNSCALERS: tuple[str, ...] = ("bicubic", "area", "lanczos")
 MINIMUM_RATIO, MAXIMUM_RATIO = 2, 8
 # Fine-tuning a teacher has no thumbnail, no second network and no second look at a view.
-UNUSED_BY_TEACHERS: tuple[str, ...] = (
-    *("ratio", "downscaler", "student", "feature_mapping", "cache"),
-    *("loss.mm", "loss.cl", "loss.kd", "loss.fm", "loss.temperature", "views.per_image"),
-)
+UNUSED_BY_TEACHERS: tuple[str, ...] = ("ratio", "downscaler", "student", "feature_mapping", "cache", "views.per_image")
+UNUSED_BY_TEACHERS += ("loss.mm", "loss.cl", "loss.kd", "loss.fm", "loss.temperature")
 
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
@@ -131,8 +129,8 @@ class ViewSettings:
         _require(rising, "views.aspect", self.aspect, "two rising ratios, e.g. [0.8, 1.25]")
         for name in ("horizontal_flip", "vertical_flip"):
             _require(0 <= getattr(self, name) <= 1, f"views.{name}", getattr(self, name), "a probability from 0 to 1")
-        if self.crop_share is not None:
-            _require(0 < self.crop_share <= 1, "views.crop_share", self.crop_share, "more than 0, at most 1")
+        crops = self.crop_share is None or 0 < self.crop_share <= 1
+        _require(crops, "views.crop_share", self.crop_share, "more than 0, at most 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torchmetrics.functional.classification import multiclass_accuracy
 
+from thumbnet.accuracy import accuracies, logits_of
 from thumbnet.bundle import ThumbNet
 from thumbnet.config import TrainSettings
 from thumbnet.data.batches import Batch, LoaderSettings, evaluation_loader, to_image
@@ -124,11 +124,11 @@ def evaluate_teacher(
     loader = evaluation_loader(
         pictures, preprocessing, settings.batch_size, LoaderSettings(workers=reading_workers(settings.workers))
     )
-    logits, labels = _logits_of(pair.to(device), announcer.track(loader, len(loader), "evaluating"), device)
+    logits, labels = logits_of(pair.to(device), announcer.track(loader, len(loader), "evaluating"), device)
     network = pair.student.network
     result = {
         "teacher": {
-            **_accuracies(logits, labels, pictures.classes),
+            **accuracies(logits, labels, pictures.classes),
             "macs": count_macs(network, preprocessing.image_side),
             "parameters": count_parameters(network),
         },
@@ -137,24 +137,6 @@ def evaluate_teacher(
     }
     run.write_evaluation(result)
     return result
-
-
-def top1_of(pair: Pair, loader: Iterable[Batch], device: torch.device) -> float:
-    """Share of pictures whose most probable class is right."""
-    logits, labels = _logits_of(pair, loader, device)
-    return float((logits.argmax(dim=1) == labels).float().mean())
-
-
-@torch.no_grad()
-def _logits_of(pair: Pair, loader: Iterable[Batch], device: torch.device) -> tuple[Tensor, Tensor]:
-    training = pair.training
-    pair.eval()
-    logits, labels = [], []
-    for batch in loader:
-        logits.append(pair(to_image(batch, device)).logits.float().cpu())
-        labels.append(batch.label)
-    pair.train(training)
-    return torch.cat(logits), torch.cat(labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +207,7 @@ def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers) -> dict
     student, labels = answers.logits["student"], answers.labels
     result: dict[str, Any] = {
         "student": {
-            **_accuracies(student, labels, bundle.labels),
+            **accuracies(student, labels, bundle.labels),
             "macs": count_macs(bundle.student, bundle.thumbnail_side),
             "parameters": count_parameters(bundle.student),
         },
@@ -240,11 +222,11 @@ def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers) -> dict
     if networks.teacher is not None:
         teacher = answers.logits["teacher"]
         result["teacher"] = {
-            **_accuracies(teacher, labels, bundle.labels),
+            **accuracies(teacher, labels, bundle.labels),
             "macs": count_macs(networks.teacher, bundle.image_side),
             "parameters": count_parameters(networks.teacher),
         }
-        result["untrained_bicubic"] = _accuracies(answers.logits["untrained_bicubic"], labels, bundle.labels)
+        result["untrained_bicubic"] = accuracies(answers.logits["untrained_bicubic"], labels, bundle.labels)
         right = result["teacher"]["top1"]
         result["retention"] = result["student"]["top1"] / right if right else None
         result["agreement"] = float((student.argmax(1) == teacher.argmax(1)).float().mean())
@@ -261,16 +243,6 @@ def _same_data(data: str, other: str) -> bool:
 def _name_of(data: str) -> str:
     """A name of the data that a folder can have."""
     return data if data in SAMPLE_NAMES else Path(data).resolve().name or "root"
-
-
-def _accuracies(logits: Tensor, labels: Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
-    count = len(classes)
-    per_class = multiclass_accuracy(logits, labels, num_classes=count, average="none")
-    return {
-        "top1": float(multiclass_accuracy(logits, labels, num_classes=count, average="micro")),
-        "top5": float(multiclass_accuracy(logits, labels, num_classes=count, average="micro", top_k=min(5, count))),
-        "per_class": {name: float(value) for name, value in zip(classes, per_class, strict=True)},
-    }
 
 
 def _prediction_rows(pictures: Pictures, answers: _Answers) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.utils.data import DataLoader
 
+from thumbnet.accuracy import top1_of
 from thumbnet.checkpoint import Position, TrainingState
 from thumbnet.config import TrainSettings
 from thumbnet.data.batches import (
@@ -36,7 +37,6 @@ from thumbnet.devices import (
     mixed_precision_for,
     reading_workers,
 )
-from thumbnet.evaluation import top1_of
 from thumbnet.networks.assembly import Assembly
 from thumbnet.networks.downscaler import PaperDownscaler
 from thumbnet.networks.pair import Pair
