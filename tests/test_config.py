@@ -10,9 +10,11 @@ import yaml
 from thumbnet import config
 from thumbnet.config import (
     CacheSettings,
+    ColumnSettings,
     DownscalerSettings,
     FeatureMappingSettings,
     LossSettings,
+    MixSettings,
     OptimizerSettings,
     StudentSettings,
     TrainSettings,
@@ -27,7 +29,9 @@ GROUPS = (
     DownscalerSettings,
     StudentSettings,
     FeatureMappingSettings,
+    ColumnSettings,
     ViewSettings,
+    MixSettings,
     OptimizerSettings,
     CacheSettings,
 )
@@ -47,6 +51,8 @@ CHANGED = TrainSettings(
     feature_mapping=FeatureMappingSettings(layers=("layer3", "layer4"), channels=64),
     views=ViewSettings(per_image=4, scale=(0.25, 0.75), aspect=(1.0, 1.0), vertical_flip=0.5, crop_share=0.9),
     optimizer=OptimizerSettings(accumulation_steps=3, mixed_precision="bf16", ema_decay=0.0),
+    columns=ColumnSettings(picture="file", label="kind"),
+    mix=MixSettings(probability=0.5),
     cache=CacheSettings(folder="cache", limit_gb=0.5),
 )
 
@@ -66,6 +72,13 @@ CHANGED = TrainSettings(
         (ViewSettings, "aspect", [(0.0, 1.0), (1.3, 1.2), (-1.0, 1.0)], [(0.1, 5.0), (1.0, 1.0)]),
         (ViewSettings, "horizontal_flip", [-0.1, 1.1], [0.0, 1.0]),
         (ViewSettings, "vertical_flip", [-0.1, 1.1], [0.0, 1.0]),
+        (ViewSettings, "randaugment", [-1, 31], [0, 30]),
+        (ViewSettings, "randaugment_changes", [0], [1]),
+        (ViewSettings, "random_erasing", [-0.1, 1.1], [0.0, 1.0]),
+        (MixSettings, "mixup", [-0.1, math.nan], [0.0, 0.2]),
+        (MixSettings, "cutmix", [-0.1, math.nan], [0.0, 1.0]),
+        (MixSettings, "probability", [0.0, 1.1], [0.01, 1.0]),
+        (StudentSettings, "keep_stride", [0, -1], [1, 4, None]),
         (ViewSettings, "crop_share", [0.0, 1.1, -0.5], [0.01, 1.0, None]),
         (OptimizerSettings, "weight_decay", [-0.1], [0.0]),
         (OptimizerSettings, "warmup_share", [-0.1, 1.0], [0.0, 0.99]),
@@ -99,6 +112,27 @@ def test_a_value_out_of_range_is_refused_by_the_settings_name(
         assert "\n" not in message
     for value in edges:
         assert getattr(group(**required, **{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"student": {"keep_stem_resolution": True, "keep_stride": 2}}, "student.keep_stem_resolution is True"),
+        ({"student": {"keep_stem_resolution": True, "dilate_last_stage": True}}, "student.keep_stem_resolution is"),
+        ({"student": {"keep_stride": 2, "dilate_last_stage": True}}, "student.keep_stride is 2"),
+        ({"multilabel": True, "unlabelled": True}, "multilabel is True"),
+        ({"unlabelled": True}, "loss.cl is 1.0, but must be 0 with --unlabelled"),
+        ({"mix": {"mixup": 0.2}, "views": {"per_image": 2}}, "views.per_image is 2, but must be 0 with --mix.mixup"),
+        ({"streaming": True, "steps_per_epoch": 5, "views": {"per_image": 1}}, "views.per_image is 1"),
+        ({"streaming": True}, "steps_per_epoch is None, but must be given with --streaming"),
+        ({"steps_per_epoch": 5}, "steps_per_epoch is 5"),
+        ({"streaming": True, "steps_per_epoch": 0}, "steps_per_epoch is 0, but must be 1 or more"),
+    ],
+)
+def test_settings_that_exclude_each_other_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings_from_dict({**REQUIRED, **settings})
+    assert str(caught.value).startswith(message)
 
 
 def test_slices_of_a_batch_must_divide_it() -> None:

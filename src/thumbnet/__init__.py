@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from thumbnet.bundle import Classification, ThumbNet
     from thumbnet.config import (
         CacheSettings,
+        ColumnSettings,
         DownscalerSettings,
         FeatureMappingSettings,
         LossSettings,
+        MixSettings,
         OptimizerSettings,
         StudentSettings,
         TrainSettings,
@@ -35,9 +37,11 @@ _HOMES = {
     "thumbnet.bundle": ("Classification", "ThumbNet"),
     "thumbnet.config": (
         "CacheSettings",
+        "ColumnSettings",
         "DownscalerSettings",
         "FeatureMappingSettings",
         "LossSettings",
+        "MixSettings",
         "OptimizerSettings",
         "StudentSettings",
         "TrainSettings",
@@ -52,9 +56,11 @@ _HOMES = {
 __all__ = [
     "CacheSettings",
     "Classification",
+    "ColumnSettings",
     "DownscalerSettings",
     "FeatureMappingSettings",
     "LossSettings",
+    "MixSettings",
     "OptimizerSettings",
     "StepTensors",
     "StudentSettings",

@@ -72,7 +72,7 @@ def test_timm_name_gives_timms_network_and_preprocessing() -> None:
     classifier = build_classifier("timm/test_resnet.r160_in1k", "random", classes=5)
     assert classifier.network(torch.rand(2, 3, 64, 64)).shape == (2, 5)
     config = timm.get_pretrained_cfg("test_resnet.r160_in1k")
-    assert classifier.preprocessing_known
+    assert classifier.preprocessing is not None
     assert classifier.preprocessing.image_side == config.input_size[-1] == 160
     assert classifier.preprocessing.crop_share == config.crop_pct
     assert classifier.preprocessing.mean == config.mean
@@ -81,7 +81,7 @@ def test_timm_name_gives_timms_network_and_preprocessing() -> None:
 def test_torchvision_name_gives_torchvisions_network_and_preprocessing() -> None:
     classifier = build_classifier("torchvision/squeezenet1_1", "random", classes=5)
     assert classifier.network(torch.rand(2, 3, 64, 64)).shape == (2, 5)
-    assert classifier.preprocessing_known
+    assert classifier.preprocessing is not None
     assert classifier.preprocessing.image_side == 224
     assert classifier.preprocessing.crop_share == 224 / 256
     assert classifier.preprocessing.interpolation == "bilinear"
@@ -111,13 +111,13 @@ def test_a_factory_is_given_pretrained_and_num_classes_where_it_takes_them(facto
 def test_a_factory_may_describe_its_preprocessing_as_timm_does(factory_module: FactoryModule) -> None:
     name = factory_module(FACTORIES)
     described = build_classifier(f"{name}:described", "random")
-    assert described.preprocessing_known
+    assert described.preprocessing is not None
     assert described.preprocessing.image_side == 96
     assert described.preprocessing.crop_share == 0.9
     assert described.preprocessing.interpolation == "bilinear"
     assert described.preprocessing.mean == (0.1, 0.2, 0.3)
     assert described.preprocessing.std == (0.4, 0.5, 0.6)
-    assert not build_classifier(f"{name}:plain", "random").preprocessing_known
+    assert build_classifier(f"{name}:plain", "random").preprocessing is None
 
 
 @pytest.mark.parametrize("name", ["resnet50", "timm", "timm/", "huggingface/resnet50", ""])

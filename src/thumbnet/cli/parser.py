@@ -18,7 +18,17 @@ from thumbnet.run_folder import RECORD_KEY
 
 DESCRIPTION = "Turns any well-trained image classifier into one that works on thumbnails."
 POSITIONAL = ("run", "files", "source", "output_folder")
-SWITCHES = ("--student.keep_stem_resolution", "--cache.pixels")
+SWITCHES = (
+    "--student.keep_stem_resolution",
+    "--student.dilate_last_stage",
+    "--cache.pixels",
+    "--views.dihedral",
+    "--multilabel",
+    "--unlabelled",
+    "--streaming",
+    "--sync_batchnorm",
+    "--compile",
+)
 FLAT_FLAG = re.compile(r"--[a-z][a-z0-9]*(?:[_-][a-z0-9]+)+(?![\w.-])")
 
 

@@ -19,8 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from thumbnet.data.preprocessing import Interpolation, Preprocessing
+from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import CheckpointError, NetworkError
+from thumbnet.networks.data_config import timm_preprocessing, torchvision_preprocessing
 
 Start = Literal["pretrained", "random"]
 HEAD_STD = 0.01
@@ -35,13 +36,11 @@ class Classifier:
 
     Attributes:
         network: Maps normalised images `[batch, 3, side, side]` to logits `[batch, classes]`.
-        preprocessing: What it was trained with, where its makers say so.
-        preprocessing_known: Whether they did.
+        preprocessing: What it was trained with; None where its makers do not say.
     """
 
     network: nn.Module
-    preprocessing: Preprocessing
-    preprocessing_known: bool
+    preprocessing: Preprocessing | None
 
 
 def build_classifier(name: str, start: Start, classes: int | None = None) -> Classifier:
@@ -187,7 +186,7 @@ def _from_timm(name: str, start: Start) -> Classifier:
         hint = f"; did you mean {', '.join(f'timm/{other}' for other in near)}?" if near else ""
         raise NetworkError(f"teacher: timm has no network '{name}'{hint or '; see timm.list_models()'}")
     network = _with_weights(f"timm/{name}", lambda: timm.create_model(name, pretrained=start == "pretrained"))
-    return _described(network)
+    return Classifier(network=network, preprocessing=timm_preprocessing(network))
 
 
 def _from_torchvision(name: str, start: Start) -> Classifier:
@@ -198,15 +197,7 @@ def _from_torchvision(name: str, start: Start) -> Classifier:
     weights = models.get_model_weights(name).DEFAULT
     wanted = weights if start == "pretrained" else None
     network = _with_weights(f"torchvision/{name}", lambda: models.get_model(name, weights=wanted))
-    recipe = weights.transforms()
-    preprocessing = Preprocessing(
-        image_side=recipe.crop_size[0],
-        crop_share=min(1.0, recipe.crop_size[0] / recipe.resize_size[0]),
-        interpolation=recipe.interpolation.value,
-        mean=tuple(recipe.mean),
-        std=tuple(recipe.std),
-    )
-    return Classifier(network=network, preprocessing=preprocessing, preprocessing_known=True)
+    return Classifier(network=network, preprocessing=torchvision_preprocessing(weights.transforms()))
 
 
 def _from_factory(name: str, start: Start, classes: int | None) -> Classifier:
@@ -233,7 +224,7 @@ def _from_factory(name: str, start: Start, classes: int | None) -> Classifier:
     network = factory(**arguments)
     if not isinstance(network, nn.Module):
         raise NetworkError(f"teacher: {name} returned {type(network).__name__}, not a torch.nn.Module; fix the factory")
-    return _described(network)
+    return Classifier(network=network, preprocessing=timm_preprocessing(network))
 
 
 def _with_weights(name: str, build: Callable[[], nn.Module]) -> nn.Module:
@@ -243,19 +234,3 @@ def _with_weights(name: str, build: Callable[[], nn.Module]) -> nn.Module:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         advice = "check the network, or give --teacher-weights FILE"
         raise NetworkError(f"teacher: no pretrained weights for {name} ({reason}); {advice}") from error
-
-
-def _described(network: nn.Module) -> Classifier:
-    """Takes over timm's own data configuration, which any network may carry as `pretrained_cfg`."""
-    config = getattr(network, "pretrained_cfg", None)
-    if not isinstance(config, dict) or not config.get("input_size"):
-        return Classifier(network=network, preprocessing=Preprocessing(image_side=224), preprocessing_known=False)
-    interpolation = config.get("interpolation", "bicubic")
-    preprocessing = Preprocessing(
-        image_side=config["input_size"][-1],
-        crop_share=config.get("crop_pct") or 0.875,
-        interpolation=cast(Interpolation, interpolation if interpolation != "random" else "bicubic"),
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-    )
-    return Classifier(network=network, preprocessing=preprocessing, preprocessing_known=True)

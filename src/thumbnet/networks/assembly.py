@@ -130,11 +130,11 @@ def fit_preprocessing(classifier: Classifier, settings: TrainSettings) -> Prepro
     Raises:
         NetworkError: If the teacher does not say its side and the user does not either.
     """
-    if settings.image_side is None and not classifier.preprocessing_known:
+    if settings.image_side is None and classifier.preprocessing is None:
         raise NetworkError(
             f"teacher {settings.teacher} does not say the side of its input; give --image-side, e.g. 224"
         )
-    preprocessing = classifier.preprocessing
+    preprocessing = classifier.preprocessing or Preprocessing(image_side=settings.image_side or 224)
     if settings.image_side is not None:
         preprocessing = replace(preprocessing, image_side=settings.image_side)
     if settings.views.crop_share is not None:

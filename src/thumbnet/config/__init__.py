@@ -1,0 +1,41 @@
+"""Every setting of a training run, its default and its checks.
+
+Knows values only: no torch, no files, no networks. The same dataclasses are the Python API, the command-line flags
+(`--lr 0.001`, `--loss.kd 2.0`) and the YAML recipe, so a setting has one name everywhere.
+"""
+
+from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, ViewSettings
+from thumbnet.config.losses import LossSettings, OptimizerSettings
+from thumbnet.config.networks import (
+    FIXED_DOWNSCALERS,
+    DownscalerKind,
+    DownscalerSettings,
+    FeatureMappingSettings,
+    StudentSettings,
+)
+from thumbnet.config.run import (
+    MAXIMUM_RATIO,
+    MINIMUM_RATIO,
+    UNUSED_BY_TEACHERS,
+    TrainSettings,
+    settings_from_dict,
+)
+
+__all__ = [
+    "FIXED_DOWNSCALERS",
+    "MAXIMUM_RATIO",
+    "MINIMUM_RATIO",
+    "UNUSED_BY_TEACHERS",
+    "CacheSettings",
+    "ColumnSettings",
+    "DownscalerKind",
+    "DownscalerSettings",
+    "FeatureMappingSettings",
+    "LossSettings",
+    "MixSettings",
+    "OptimizerSettings",
+    "StudentSettings",
+    "TrainSettings",
+    "ViewSettings",
+    "settings_from_dict",
+]

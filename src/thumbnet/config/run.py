@@ -1,0 +1,174 @@
+"""All settings of a training run."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+from thumbnet.config.checks import require
+from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, ViewSettings
+from thumbnet.config.losses import LossSettings, OptimizerSettings
+from thumbnet.config.networks import DownscalerSettings, FeatureMappingSettings, StudentSettings
+from thumbnet.errors import ConfigError
+
+MINIMUM_RATIO, MAXIMUM_RATIO = 2, 8
+# Fine-tuning a teacher has no thumbnail, no second network and no second look at a view.
+UNUSED_BY_TEACHERS: tuple[str, ...] = ("ratio", "downscaler", "student", "feature_mapping", "cache", "views.per_image")
+UNUSED_BY_TEACHERS += ("loss.mm", "loss.cl", "loss.kd", "loss.fm", "loss.temperature", "unlabelled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """Train a downscaler and a student from a frozen teacher.
+
+    Attributes:
+        teacher: `timm/NAME`, `torchvision/NAME`, `hf/NAME` (or a folder with a Hugging Face model), or
+            `package.module:factory` returning any `torch.nn.Module`.
+        data: A folder of pictures (`train/<class>/*` and `val/<class>/*`, or one folder of classes); a `.csv` or
+            `.parquet` table; WebDataset shards (`shards/*.tar`); `hf/NAME`, a Hugging Face data set; or `elpv`.
+        output: The run folder to create.
+        evaluation_data: Where the pictures to evaluate on are, if not in `data`.
+        teacher_weights: `pretrained`, a `.safetensors` or `.pth` file, or `random` (for tests).
+        ratio: Downscale factor per side, 2 to 8; 4 means 16 times fewer pixels.
+        image_side: Side of the teacher's input, px; by default the teacher's own.
+        epochs: Passes over the training pictures.
+        batch_size: Pictures per optimiser step.
+        lr: Peak learning rate.
+        workers: Processes that read pictures; by default one less than the processor's cores, at most 8.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        sync_batchnorm: With several processes, batch norm sees the whole batch and not each process's share of it.
+        compile: Compile the networks with `torch.compile`: a slow start, then faster steps.
+        seed: Seed of views, order and new weights.
+        holdout: Share of each class held out for evaluation when the folder has no splits of its own.
+        multilabel: A picture may have any number of labels, each a yes or no.
+        unlabelled: The pictures have no labels: the teacher's word alone is learned from.
+        class_map: A text file with the name of one class a line, in the order of the teacher's outputs.
+        streaming: Read the training pictures in passing, without a list of them: for data too large to open.
+        steps_per_epoch: Optimiser steps in an epoch of streamed data.
+        allow_unreadable: Largest share of unreadable pictures to go on with.
+        checkpoint_minutes: Minutes between checkpoints within an epoch; one is always written at its end.
+        tracker: `none`, or a tracker that Accelerate knows: `tensorboard`, `wandb`, `mlflow`, `trackio`.
+        loss: Losses and their weights.
+        downscaler: The network that makes the thumbnail.
+        student: The network that classifies it.
+        feature_mapping: Where the student's features meet the teacher's.
+        columns: Where a table or data set keeps pictures and labels.
+        views: Random views of each picture.
+        mix: Mixing of pictures within a batch.
+        optimizer: Optimiser, schedule and precision.
+        cache: Teacher answers kept on disk.
+    """
+
+    teacher: str
+    data: str
+    output: str
+    evaluation_data: str | None = None
+    teacher_weights: str = "pretrained"
+    ratio: int = 4
+    image_side: int | None = None
+    epochs: int = 30
+    batch_size: int = 32
+    lr: float = 1e-3
+    workers: int | None = None
+    device: str = "auto"
+    sync_batchnorm: bool = True
+    compile: bool = False
+    seed: int = 0
+    holdout: float | None = None
+    multilabel: bool = False
+    unlabelled: bool = False
+    class_map: str | None = None
+    streaming: bool = False
+    steps_per_epoch: int | None = None
+    allow_unreadable: float = 0.01
+    checkpoint_minutes: float = 10.0
+    tracker: str = "none"
+    loss: LossSettings = LossSettings()
+    downscaler: DownscalerSettings = DownscalerSettings()
+    student: StudentSettings = StudentSettings()
+    feature_mapping: FeatureMappingSettings = FeatureMappingSettings()
+    columns: ColumnSettings = ColumnSettings()
+    views: ViewSettings = ViewSettings()
+    mix: MixSettings = MixSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    cache: CacheSettings = CacheSettings()
+
+    def __post_init__(self) -> None:
+        allowed = f"a whole number from {MINIMUM_RATIO} to {MAXIMUM_RATIO}"
+        require(
+            isinstance(self.ratio, int) and MINIMUM_RATIO <= self.ratio <= MAXIMUM_RATIO, "ratio", self.ratio, allowed
+        )
+        require(self.image_side is None or self.image_side >= 1, "image_side", self.image_side, "1 or more")
+        require(self.seed >= 0, "seed", self.seed, "0 or more")
+        require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
+        require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
+        require(isfinite(self.lr) and self.lr > 0, "lr", self.lr, "more than 0")
+        require(self.workers is None or self.workers >= 0, "workers", self.workers, "0 or more")
+        require(self.holdout is None or 0 < self.holdout < 1, "holdout", self.holdout, "between 0 and 1, e.g. 0.2")
+        require(0 <= self.allow_unreadable <= 1, "allow_unreadable", self.allow_unreadable, "a share from 0 to 1")
+        require(self.checkpoint_minutes > 0, "checkpoint_minutes", self.checkpoint_minutes, "more than 0")
+        divides = self.batch_size % self.optimizer.accumulation_steps == 0
+        needed = f"a divisor of batch_size ({self.batch_size})"
+        require(divides, "optimizer.accumulation_steps", self.optimizer.accumulation_steps, needed)
+
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """What is right alone, and wrong beside another setting."""
+        require(not (self.multilabel and self.unlabelled), "multilabel", True, "given without --unlabelled")
+        no_label = not (self.unlabelled and self.loss.cl)
+        require(no_label, "loss.cl", self.loss.cl, "0 with --unlabelled: give --loss.cl 0")
+        fresh = not (self.mix.on and self.views.per_image)
+        asked = "0 with --mix.mixup or --mix.cutmix: the teacher has to be asked about each mix"
+        require(fresh, "views.per_image", self.views.per_image, asked)
+        listed = not (self.streaming and self.views.per_image)
+        require(listed, "views.per_image", self.views.per_image, "0 with --streaming: fixed views need a list")
+        steps = self.steps_per_epoch is None or self.steps_per_epoch >= 1
+        require(steps, "steps_per_epoch", self.steps_per_epoch, "1 or more")
+        counted = self.streaming == (self.steps_per_epoch is not None)
+        require(counted, "steps_per_epoch", self.steps_per_epoch, "given with --streaming, and only then")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as plain values, ready for YAML."""
+        return _plain(asdict(self))
+
+
+_GROUPS: dict[str, type] = {
+    "loss": LossSettings,
+    "downscaler": DownscalerSettings,
+    "student": StudentSettings,
+    "feature_mapping": FeatureMappingSettings,
+    "columns": ColumnSettings,
+    "views": ViewSettings,
+    "mix": MixSettings,
+    "optimizer": OptimizerSettings,
+    "cache": CacheSettings,
+}
+
+
+def settings_from_dict(values: Mapping[str, Any]) -> TrainSettings:
+    """The settings that `TrainSettings.as_dict` wrote.
+
+    Raises:
+        ConfigError: If a key is unknown or missing, or a value is out of range.
+    """
+    try:
+        groups = {name: kind(**_tuples(values[name] or {})) for name, kind in _GROUPS.items() if name in values}
+        return TrainSettings(**{**_tuples(values), **groups})
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ConfigError(f"settings: {error}; see `thumbnet train --help` for every setting") from error
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values with tuples as lists, which is how YAML has them."""
+    plain: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            plain[key] = _plain(value)
+        else:
+            plain[key] = list(value) if isinstance(value, tuple) else value
+    return plain
