@@ -18,8 +18,9 @@ from thumbnet.accuracy import accuracies, logits_of
 from thumbnet.bundle import ThumbNet
 from thumbnet.config import TrainSettings
 from thumbnet.data.batches import Batch, LoaderSettings, evaluation_loader, to_image
-from thumbnet.data.folders import Pictures
 from thumbnet.data.inspection import inspect
+from thumbnet.data.labelled import Pictures
+from thumbnet.data.pictures import size_bytes
 from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise
 from thumbnet.data.sources import SAMPLE_NAMES, open_data
 from thumbnet.devices import cache_folder, choose_device, reading_workers
@@ -96,7 +97,7 @@ def evaluate(
     result = _summarise(bundle, networks, answers)
     result["data"] = {"name": chosen, "pictures": len(pictures), "description": splits.description}
     result["bytes"] = {
-        "image": round(float(np.mean([path.stat().st_size for path in pictures.paths]))),
+        "image": round(float(np.mean([size_bytes(file) for file in pictures.files]))),
         "thumbnail": round(answers.thumbnail_bytes),
     }
     rows = _prediction_rows(pictures, answers)

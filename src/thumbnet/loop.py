@@ -28,7 +28,7 @@ from thumbnet.data.batches import (
     to_image,
     training_loader,
 )
-from thumbnet.data.folders import Pictures
+from thumbnet.data.labelled import Pictures
 from thumbnet.devices import (
     cache_folder,
     choose_device,

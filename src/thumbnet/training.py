@@ -15,8 +15,8 @@ from accelerate.utils import set_seed
 
 from thumbnet.bundle import ThumbNet, weights_as_bytes
 from thumbnet.config import UNUSED_BY_TEACHERS, DownscalerSettings, LossSettings, TrainSettings
-from thumbnet.data.folders import Pictures
 from thumbnet.data.inspection import inspect
+from thumbnet.data.labelled import Pictures
 from thumbnet.data.sources import SAMPLE_NAMES, open_data, training_split
 from thumbnet.devices import cache_folder, check_machine, reading_workers
 from thumbnet.errors import ConfigError, ThumbNetError

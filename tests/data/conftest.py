@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from thumbnet.data.folders import Pictures, read_classes
+from thumbnet.data.folders import read_classes
+from thumbnet.data.labelled import Pictures
 
 
 @pytest.fixture

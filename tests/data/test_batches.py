@@ -20,7 +20,7 @@ from thumbnet.data.batches import (
     to_image,
     training_loader,
 )
-from thumbnet.data.folders import Pictures
+from thumbnet.data.labelled import Pictures
 from thumbnet.data.preprocessing import Preprocessing, picture_to_image, working_view
 from thumbnet.data.views import draw_view, view_transform
 from thumbnet.errors import DataError
@@ -142,7 +142,7 @@ def test_a_training_batch_holds_the_view_label_and_row_of_each_picture(pets: Pic
     assert batch.pixels.shape == (4, 3, 8, 8)
     transform = view_transform(ViewSettings(), PREPROCESSING)
     for pixels, label, row, (index, view) in zip(batch.pixels, batch.label, batch.row, keys, strict=True):
-        expected = draw_view(Image.open(pets.paths[index]), transform, 5, pets.names[index], view)
+        expected = draw_view(Image.open(pets.files[index]), transform, 5, pets.names[index], view)
         assert pixels.permute(1, 2, 0).numpy().tobytes() == expected.tobytes()
         assert label == pets.labels[index]
         assert row == 3 * index + view
@@ -196,7 +196,7 @@ def test_evaluation_shows_every_picture_once_in_order(pets: Pictures) -> None:
     assert torch.cat([batch.label for batch in batches]).tolist() == list(pets.labels)
     assert torch.cat([batch.row for batch in batches]).tolist() == list(range(6))
     images = torch.cat([to_image(batch, CPU) for batch in batches])
-    for path, image in zip(pets.paths, images, strict=True):
+    for path, image in zip(pets.files, images, strict=True):
         assert torch.equal(image, picture_to_image(working_view(Image.open(path), PREPROCESSING)))
 
 
@@ -227,17 +227,17 @@ def test_two_reading_processes_give_the_same_batches_as_none(pets: Pictures) -> 
 
 
 def test_a_picture_that_becomes_unreadable_is_named(pets: Pictures) -> None:
-    pets.paths[4].write_bytes(pets.paths[4].read_bytes()[:200])
+    pets.files[4].write_bytes(pets.files[4].read_bytes()[:200])
     with pytest.raises(DataError) as caught:
         list(evaluation_loader(pets, PREPROCESSING, 2, HERE))
     problem = str(caught.value)
-    assert problem.startswith(f"data: {pets.paths[4]}: damaged or truncated")
+    assert problem.startswith(f"data: {pets.files[4]}: damaged or truncated")
     assert problem.endswith("it could be read when the run began; put it back, or start the run again")
     assert problem.isprintable(), "a problem is one line of text"
 
 
 def test_a_reading_process_hands_on_the_same_line_without_its_traceback(pets: Pictures) -> None:
-    pets.paths[4].write_bytes(pets.paths[4].read_bytes()[:200])
+    pets.files[4].write_bytes(pets.files[4].read_bytes()[:200])
     with pytest.raises(DataError) as here:
         views_of(pets)[4, 0]
     # What a reading process of torch sends; a real one would take five seconds to end after an error.
@@ -251,7 +251,7 @@ def test_a_reading_process_hands_on_the_same_line_without_its_traceback(pets: Pi
 
 
 def test_a_picture_that_is_deleted_is_named(pets: Pictures) -> None:
-    pets.paths[0].unlink()
+    pets.files[0].unlink()
     with pytest.raises(DataError) as caught:
         views_of(pets)[0, 0]
-    assert str(caught.value).startswith(f"data: {pets.paths[0]}: no such file; it could be read when the run began")
+    assert str(caught.value).startswith(f"data: {pets.files[0]}: no such file; it could be read when the run began")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from thumbnet.data.folders import Pictures, hold_out, open_folder, read_classes
+from thumbnet.data.folders import open_folder, read_classes
+from thumbnet.data.labelled import Pictures, hold_out
 from thumbnet.errors import DataError
 
 MakeClasses = Callable[..., Path]
@@ -30,7 +31,7 @@ def test_pictures_are_labelled_by_their_folder_in_the_order_of_class_names(pets:
     assert pets.names == ("cats/0.png", "cats/1.png", "cats/2.png", "dogs/0.png", "dogs/1.png", "dogs/2.png")
     assert pets.labels == (0, 0, 0, 1, 1, 1)
     assert len(pets) == 6
-    for path, name in zip(pets.paths, pets.names, strict=True):
+    for path, name in zip(pets.files, pets.names, strict=True):
         assert path.is_file()
         assert path.as_posix().endswith(name)
 
@@ -39,7 +40,7 @@ def test_pictures_can_be_selected_by_position(pets: Pictures) -> None:
     selected = pets.select([4, 1])
     assert selected.names == ("dogs/1.png", "cats/1.png")
     assert selected.labels == (1, 0)
-    assert selected.paths == (pets.paths[4], pets.paths[1])
+    assert selected.files == (pets.files[4], pets.files[1])
     assert selected.classes == pets.classes
 
 
@@ -54,7 +55,7 @@ def test_train_is_opened_with_the_evaluation_split_beside_it(
     assert splits.train.labels == (0, 0, 0, 1, 1)
     assert splits.evaluation.labels == (0, 1)
     assert splits.description == f"{name}/ of photos"
-    assert all(path.is_relative_to(tmp_path / "photos" / name) for path in splits.evaluation.paths)
+    assert all(path.is_relative_to(tmp_path / "photos" / name) for path in splits.evaluation.files)
 
 
 def test_val_is_preferred_over_test(tmp_path: Path, make_classes: MakeClasses) -> None:
@@ -100,7 +101,7 @@ def test_every_known_format_counts_whatever_the_case_of_its_suffix(tmp_path: Pat
 
 
 def test_files_that_are_no_pictures_are_ignored(pets: Pictures) -> None:
-    folder = pets.paths[0].parent
+    folder = pets.files[0].parent
     for name in ("notes.txt", "Thumbs.db", "labels.csv", "jpg", "README"):
         (folder / name).write_text("not a picture")
     (folder.parent / "classes.txt").write_text("cats\ndogs\n")
@@ -108,11 +109,11 @@ def test_files_that_are_no_pictures_are_ignored(pets: Pictures) -> None:
 
 
 def test_hidden_files_and_folders_are_ignored(pets: Pictures) -> None:
-    folder = pets.paths[0].parent
+    folder = pets.files[0].parent
     for name in (".DS_Store", "._0.png", ".0.png.swp", ".thumbnails/0.png", "../.ipynb_checkpoints/0.png"):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(pets.paths[0].read_bytes())
+        path.write_bytes(pets.files[0].read_bytes())
     assert read_classes(folder.parent) == pets
 
 
@@ -135,7 +136,7 @@ def test_class_folders_may_be_links(tmp_path: Path, make_classes: MakeClasses) -
     (folder / "cats").symlink_to(tmp_path / "elsewhere/cats")
     pictures = read_classes(folder)
     assert pictures.names == ("cats/0.png", "cats/1.png", "dogs/0.png")
-    assert all(path.is_file() for path in pictures.paths)
+    assert all(path.is_file() for path in pictures.files)
 
 
 def test_a_file_name_that_is_no_text_becomes_one(tmp_path: Path, make_classes: MakeClasses) -> None:
@@ -147,7 +148,7 @@ def test_a_file_name_that_is_no_text_becomes_one(tmp_path: Path, make_classes: M
     pictures = read_classes(folder)
     name = next(name for name in pictures.names if "caf" in name)
     assert name == "cats/caf\ufffd.png"
-    assert pictures.paths[pictures.names.index(name)].is_file()
+    assert pictures.files[pictures.names.index(name)].is_file()
     assert hold_out(pictures, 0.5, "photos").train is not None
 
 
@@ -196,7 +197,7 @@ def test_both_splits_keep_the_order_and_belonging_of_pictures(pets: Pictures) ->
     assert splits.train is not None
     for part in (splits.train, splits.evaluation):
         assert list(part.names) == sorted(part.names)
-        for path, label, name in zip(part.paths, part.labels, part.names, strict=True):
+        for path, label, name in zip(part.files, part.labels, part.names, strict=True):
             assert path.as_posix().endswith(name)
             assert pets.classes[label] == name.split("/")[0]
 
@@ -219,11 +220,11 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_instead_of_a_folder_is_refused(pets: Pictures) -> None:
-    assert problem_with(pets.paths[0]).startswith(f"data: no folder at {pets.paths[0]}; give a folder")
+    assert problem_with(pets.files[0]).startswith(f"data: no folder at {pets.files[0]}; give a folder")
 
 
 def test_a_folder_that_may_not_be_read_is_refused(pets: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = pets.paths[0].parents[1]
+    folder = pets.files[0].parents[1]
 
     def refuse(place: object) -> None:
         raise PermissionError(13, "Permission denied", str(place))

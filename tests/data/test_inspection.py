@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from thumbnet.data import inspection
-from thumbnet.data.folders import Pictures, read_classes
+from thumbnet.data.folders import read_classes
 from thumbnet.data.inspection import Inspection, inspect
+from thumbnet.data.labelled import Pictures
 from thumbnet.data.pictures import read_picture
 from thumbnet.errors import DataError
 
@@ -67,9 +68,9 @@ def test_all_of_a_sound_data_set_is_readable(pets: Pictures, inspect_pets: Inspe
 
 
 def test_unreadable_pictures_are_left_out_and_listed_with_the_reason(pets: Pictures, inspect_pets: Inspect) -> None:
-    damage(pets.paths[1])
-    pets.paths[3].write_bytes(b"")
-    pets.paths[5].unlink()
+    damage(pets.files[1])
+    pets.files[3].write_bytes(b"")
+    pets.files[5].unlink()
     found = inspect_pets(pets)
     assert found.readable == pets.select([0, 2, 4])
     names, reasons = zip(*found.unreadable, strict=True)
@@ -97,8 +98,8 @@ def test_progress_counts_every_picture(pets: Pictures, memory: Path) -> None:
 def test_more_unreadable_pictures_than_allowed_stop_with_the_share_to_allow(
     pets: Pictures, inspect_pets: Inspect
 ) -> None:
-    damage(pets.paths[1])
-    pets.paths[3].write_bytes(b"")
+    damage(pets.files[1])
+    pets.files[3].write_bytes(b"")
     with pytest.raises(DataError) as caught:
         inspect_pets(pets, allow_unreadable=0.2)
     problem = str(caught.value)
@@ -109,18 +110,18 @@ def test_more_unreadable_pictures_than_allowed_stop_with_the_share_to_allow(
 
 
 def test_as_many_unreadable_pictures_as_allowed_go_on(pets: Pictures, inspect_pets: Inspect) -> None:
-    damage(pets.paths[0])
+    damage(pets.files[0])
     assert len(inspect_pets(pets, allow_unreadable=1 / 6).unreadable) == 1
 
 
 def test_one_unreadable_picture_stops_where_none_is_allowed(pets: Pictures, inspect_pets: Inspect) -> None:
-    damage(pets.paths[0])
+    damage(pets.files[0])
     with pytest.raises(DataError, match="1 of 6 pictures"):
         inspect_pets(pets, allow_unreadable=0.0)
 
 
 def test_a_class_without_a_readable_picture_stops_and_is_named(pets: Pictures, inspect_pets: Inspect) -> None:
-    for path in pets.paths[3:]:
+    for path in pets.files[3:]:
         damage(path)
     with pytest.raises(DataError) as caught:
         inspect_pets(pets, allow_unreadable=1.0)
@@ -158,10 +159,10 @@ def test_the_fingerprint_depends_neither_on_the_place_nor_on_the_time(
     pets: Pictures, tmp_path: Path, inspect_pets: Inspect
 ) -> None:
     before = inspect_pets(pets).fingerprint
-    folder = pets.paths[0].parents[1]
+    folder = pets.files[0].parents[1]
     shutil.copytree(folder, tmp_path / "copy")
     assert inspect_pets(read_classes(tmp_path / "copy")).fingerprint == before
-    make_older(pets.paths[0])
+    make_older(pets.files[0])
     assert inspect_pets(pets).fingerprint == before
 
 
@@ -171,11 +172,11 @@ def test_the_fingerprint_changes_with_any_content(
     before = inspect_pets(pets).fingerprint
     fingerprints = {before}
     for index in range(6):
-        kept = pets.paths[index].read_bytes()
-        shutil.copy(save_pictures(pets.paths[0].parents[2], "other.png") / "other.png", pets.paths[index])
-        make_older(pets.paths[index])
+        kept = pets.files[index].read_bytes()
+        shutil.copy(save_pictures(pets.files[0].parents[2], "other.png") / "other.png", pets.files[index])
+        make_older(pets.files[index])
         fingerprints.add(inspect_pets(pets).fingerprint)
-        pets.paths[index].write_bytes(kept)
+        pets.files[index].write_bytes(kept)
     assert len(fingerprints) == 7
     assert inspect_pets(pets).fingerprint == before
 
@@ -192,7 +193,7 @@ def test_the_fingerprint_changes_with_a_label_a_name_or_a_lost_picture(pets: Pic
 
 def test_a_picture_that_becomes_unreadable_changes_the_fingerprint(pets: Pictures, inspect_pets: Inspect) -> None:
     before = inspect_pets(pets).fingerprint
-    damage(pets.paths[0])
+    damage(pets.files[0])
     assert inspect_pets(pets).fingerprint != before
 
 
@@ -209,9 +210,9 @@ def test_unchanged_pictures_are_not_opened_again(pets: Pictures, inspect_pets: I
 def test_a_relative_path_is_remembered_with_the_folder_it_starts_from(
     pets: Pictures, inspect_pets: Inspect, opened: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(pets.paths[0].parents[1])
+    monkeypatch.chdir(pets.files[0].parents[1])
     inspect_pets(pets)
-    inspect_pets(replace(pets, paths=tuple(Path(name) for name in pets.names)))
+    inspect_pets(replace(pets, files=tuple(Path(name) for name in pets.names)))
     assert len(opened) == 6
 
 
@@ -220,7 +221,7 @@ def test_a_change_of_any_picture_is_noticed(
     change: Callable[[Path], None], pets: Pictures, inspect_pets: Inspect, opened: list[int]
 ) -> None:
     inspect_pets(pets)
-    change(pets.paths[2])
+    change(pets.files[2])
     before = len(opened)
     inspect_pets(pets)
     assert len(opened) > before
@@ -232,7 +233,7 @@ def test_a_picture_whose_permission_is_mended_is_readable_again(
     read_bytes = Path.read_bytes
 
     def refuse(path: Path) -> bytes:
-        if path == pets.paths[1]:
+        if path == pets.files[1]:
             raise PermissionError(13, "Permission denied")
         return read_bytes(path)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from thumbnet.data.folders import Splits
+from thumbnet.data.labelled import Splits
 from thumbnet.data.pictures import read_picture
 from thumbnet.data.samples import efficientnet_lite0, open_elpv
 from thumbnet.errors import DataError, NetworkError
@@ -55,7 +55,7 @@ def test_the_labels_of_elpv_never_change(elpv: Splits) -> None:
 def test_a_cell_of_elpv_is_a_picture_of_300_pixels_a_side(elpv: Splits) -> None:
     assert elpv.train is not None
     for part in (elpv.train, elpv.evaluation):
-        assert read_picture(part.paths[0]).size == (300, 300)
+        assert read_picture(part.files[0]).size == (300, 300)
 
 
 @pytest.mark.usefixtures("no_packages")

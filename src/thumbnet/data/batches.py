@@ -10,20 +10,21 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
 from thumbnet.config import ViewSettings
-from thumbnet.data.folders import Pictures
+from thumbnet.data.labelled import Labels, Pictures
 from thumbnet.data.pictures import read_picture
 from thumbnet.data.preprocessing import Preprocessing, levels_to_values, working_view
 from thumbnet.data.views import draw_view, view_transform
 from thumbnet.errors import DataError, PictureError
 
 ViewKey = tuple[int, int]
+Label = int | Float32[np.ndarray, "classes"]
 
 
 class LostPictureError(DataError):
@@ -41,12 +42,12 @@ class Batch(NamedTuple):
 
     Attributes:
         pixels: RGB levels 0 to 255 at the working size.
-        label: Class index.
+        label: Class index `[batch]` (-1 where there is none), or a row of shares or of 0 and 1 `[batch, classes]`.
         row: Position of this view in the teacher cache, when there is one.
     """
 
     pixels: UInt8[Tensor, "batch 3 height width"]
-    label: Int[Tensor, "batch"]
+    label: Int[Tensor, "batch"] | Float[Tensor, "batch classes"]
     row: Int[Tensor, "batch"]
 
 
@@ -62,7 +63,7 @@ class ViewDataset(Dataset[Batch]):
     def __getitem__(self, key: ViewKey) -> Batch:
         index, view = key
         picture = draw_view(_read(self.pictures, index), self.transform, self.seed, self.pictures.names[index], view)
-        return _item(picture, self.pictures.labels[index], index * max(1, self.fixed_views) + view)
+        return to_item(picture, self.pictures.labels[index], index * max(1, self.fixed_views) + view)
 
 
 class StoredViewDataset(Dataset[Batch]):
@@ -70,13 +71,11 @@ class StoredViewDataset(Dataset[Batch]):
 
     Args:
         pixels: Array `[pictures × fixed_views, 3, side, side]` of uint8.
-        labels: Label of each picture.
+        labels: As in `Pictures`.
         fixed_views: Views of each picture.
     """
 
-    def __init__(
-        self, pixels: UInt8[np.ndarray, "rows 3 side side"], labels: tuple[int, ...], fixed_views: int
-    ) -> None:
+    def __init__(self, pixels: UInt8[np.ndarray, "rows 3 side side"], labels: Labels, fixed_views: int) -> None:
         self.pixels = pixels
         self.labels = labels
         self.fixed_views = fixed_views
@@ -85,7 +84,7 @@ class StoredViewDataset(Dataset[Batch]):
         index, view = key
         row = index * self.fixed_views + view
         pixels = torch.from_numpy(np.array(self.pixels[row]))
-        return Batch(pixels=pixels, label=torch.tensor(self.labels[index]), row=torch.tensor(row))
+        return Batch(pixels=pixels, label=torch.as_tensor(self.labels[index]), row=torch.tensor(row))
 
 
 class EvaluationDataset(Dataset[Batch]):
@@ -100,7 +99,7 @@ class EvaluationDataset(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         picture = working_view(_read(self.pictures, index), self.preprocessing)
-        return _item(picture, self.pictures.labels[index], index)
+        return to_item(picture, self.pictures.labels[index], index)
 
 
 class EpochOrder(Sampler[list[ViewKey]]):
@@ -204,16 +203,19 @@ def evaluation_loader(
 
 
 def _read(pictures: Pictures, index: int) -> Image.Image:
+    file = pictures.files[index]
     try:
-        return read_picture(pictures.paths[index])
+        return read_picture(file)
     except PictureError as error:
+        place = pictures.names[index] if isinstance(file, bytes) else file
         changed = "it could be read when the run began; put it back, or start the run again"
-        raise LostPictureError(f"data: {pictures.paths[index]}: {error}; {changed}") from error
+        raise LostPictureError(f"data: {place}: {error}; {changed}") from error
 
 
-def _item(picture: Image.Image, label: int, row: int) -> Batch:
+def to_item(picture: Image.Image, label: Label, row: int) -> Batch:
+    """One view, not yet in a batch."""
     pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
-    return Batch(pixels=pixels, label=torch.tensor(label), row=torch.tensor(row))
+    return Batch(pixels=pixels, label=torch.as_tensor(label), row=torch.tensor(row))
 
 
 def _one_thread(worker: int) -> None:

@@ -1,64 +1,15 @@
-"""A data set becomes labelled paths in two splits.
+"""A folder of pictures becomes labelled files in two splits. Reads names only; `inspection` opens the pictures."""
 
-Reads folder names only; `inspection` opens the pictures. The split is a pure function of the file names, so it is the
-same on every machine and does not move when the seed does.
-"""
-
-import hashlib
 from collections import Counter
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torchvision.datasets import ImageFolder
 
+from thumbnet.data.labelled import Pictures, Splits, hold_out
 from thumbnet.data.pictures import PICTURE_SUFFIXES
 from thumbnet.errors import DataError
 
 EVALUATION_SPLITS = ("val", "validation", "test")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pictures:
-    """Labelled pictures of one split.
-
-    Attributes:
-        paths: One file a picture.
-        labels: Index into `classes` of each picture.
-        classes: Names of the classes, in the order of the classifier's outputs.
-        names: A name of each picture that is the same on every machine, such as its path within the data set.
-    """
-
-    paths: tuple[Path, ...]
-    labels: tuple[int, ...]
-    classes: tuple[str, ...]
-    names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def select(self, keep: list[int]) -> "Pictures":
-        """The pictures at the given positions."""
-        return replace(
-            self,
-            paths=tuple(self.paths[i] for i in keep),
-            labels=tuple(self.labels[i] for i in keep),
-            names=tuple(self.names[i] for i in keep),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Splits:
-    """A data set: what is trained on, what is evaluated on, and where the latter comes from.
-
-    Attributes:
-        train: Pictures to train on; None where the folder holds evaluation pictures only.
-        evaluation: Pictures held out.
-        description: One phrase for reports, such as `val/ of photos` or `25% held out of photos`.
-    """
-
-    train: Pictures | None
-    evaluation: Pictures
-    description: str
 
 
 def open_folder(folder: Path, holdout: float | None = None) -> Splits:
@@ -96,34 +47,6 @@ def _open(folder: Path, holdout: float | None) -> Splits:
     return hold_out(pictures, holdout, folder.name)
 
 
-def hold_out(pictures: Pictures, share: float, name: str) -> Splits:
-    """Splits each class by a hash of its pictures' names: stratified, and the same on every machine.
-
-    Args:
-        pictures: All pictures.
-        share: Share of each class to hold out, rounded to the nearest picture.
-        name: The data set's name, for the description.
-
-    Raises:
-        DataError: If a class would be left empty on either side.
-    """
-    held_out: set[int] = set()
-    for label, class_name in enumerate(pictures.classes):
-        members = [i for i, other in enumerate(pictures.labels) if other == label]
-        members.sort(key=lambda i: hashlib.sha256(pictures.names[i].encode()).digest())
-        count = round(share * len(members))
-        if not 0 < count < len(members):
-            problem = f"holding out {share:.0%} of the {len(members)} pictures of class '{class_name}'"
-            raise DataError(f"data: {problem} leaves a split empty; add pictures or change --holdout")
-        held_out.update(members[:count])
-    everything = range(len(pictures))
-    return Splits(
-        train=pictures.select([i for i in everything if i not in held_out]),
-        evaluation=pictures.select(sorted(held_out)),
-        description=f"{share:.0%} held out of {name}",
-    )
-
-
 def read_classes(folder: Path) -> Pictures:
     """Lists `folder/<class>/**/*`, sorted. Hidden files and folders are none of the data set's.
 
@@ -147,7 +70,7 @@ def read_classes(folder: Path) -> Pictures:
         problem = f"no pictures of class '{empty[0]}' in {folder / empty[0]}"
         raise DataError(f"data: {problem}; add some or remove the folder")
     return Pictures(
-        paths=tuple(path for path, _ in samples),
+        files=tuple(path for path, _ in samples),
         labels=tuple(label for _, label in samples),
         classes=tuple(_as_text(name) for name in listed.classes),
         names=tuple(_as_text(path.relative_to(folder).as_posix()) for path, _ in samples),

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from thumbnet.data.folders import Pictures
+from thumbnet.data.labelled import Pictures
 from thumbnet.data.pictures import read_picture
 from thumbnet.errors import ConfigError, DataError, PictureError, StorageError
 from thumbnet.storage import write_atomically
@@ -57,14 +57,14 @@ def inspect(pictures: Pictures, allow_unreadable: float, memory: Path, progress:
             write_atomically(remembered, json.dumps(findings).encode())
     else:
         # What made a picture unreadable, such as its permissions, may be mended without a change of the file.
-        findings = [_read_one(pictures.paths[i]) if found[1] else found for i, found in enumerate(findings)]
+        findings = [_read_one(pictures, i) if found[1] else found for i, found in enumerate(findings)]
     return _conclude(pictures, findings, allow_unreadable)
 
 
 def _read_all(pictures: Pictures, progress: Progress, workers: int) -> list[tuple[str, str]]:
     pool = ThreadPoolExecutor(max(1, workers))
     try:
-        results = pool.map(_read_one, pictures.paths)
+        results = pool.map(lambda i: _read_one(pictures, i), range(len(pictures)))
         return [next(results) for _ in progress(range(len(pictures)), len(pictures), "reading pictures")]
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for every picture
@@ -79,19 +79,23 @@ def _conclude(pictures: Pictures, findings: list[tuple[str, str]], allow_unreada
         share = f"{len(bad)} of {len(pictures)} pictures ({len(bad) / len(pictures):.1%}) cannot be read"
         advice = f"repair or remove them, or give --allow-unreadable {min(1.0, len(bad) / len(pictures) + 0.001):.3f}"
         raise DataError(f"data: {share}, such as {name}: {reason}; {advice}")
-    left = {pictures.labels[i] for i in good}
-    gone = [name for label, name in enumerate(pictures.classes) if label not in left]
+    readable = pictures.select(good)
+    gone = pictures.seen_classes() - readable.seen_classes()
     if gone:
-        raise DataError(f"data: no readable picture of class '{gone[0]}' is left; add some or remove the class")
+        name = pictures.classes[min(gone)]
+        raise DataError(f"data: no readable picture of class '{name}' is left; add some or remove the class")
     digest = hashlib.sha256()
     for i in good:
-        digest.update(f"{pictures.names[i]}\0{pictures.labels[i]}\0{findings[i][0]}\n".encode())
-    return Inspection(readable=pictures.select(good), unreadable=unreadable, fingerprint=digest.hexdigest())
+        label = pictures.labels[i]
+        shown = label if isinstance(label, int) else label.tobytes().hex()
+        digest.update(f"{pictures.names[i]}\0{shown}\0{findings[i][0]}\n".encode())
+    return Inspection(readable=readable, unreadable=unreadable, fingerprint=digest.hexdigest())
 
 
-def _read_one(path: Path) -> tuple[str, str]:
+def _read_one(pictures: Pictures, index: int) -> tuple[str, str]:
     try:
-        content = path.read_bytes()
+        file = pictures.files[index]
+        content = file if isinstance(file, bytes) else file.read_bytes()
         read_picture(content)
     except PictureError as error:
         return "", str(error)
@@ -101,8 +105,10 @@ def _read_one(path: Path) -> tuple[str, str]:
 
 
 def _listing_key(pictures: Pictures) -> str:
+    if not isinstance(pictures.files, tuple):
+        return hashlib.sha256(pictures.files.stamp.encode()).hexdigest()[:32]
     digest = hashlib.sha256()
-    for path in pictures.paths:
+    for path in pictures.files:
         digest.update(os.fsencode(path.absolute()))
         try:
             found = path.stat()

@@ -63,6 +63,11 @@ def read_picture(source: Path | str | bytes) -> Image.Image:
         raise PictureError(f"damaged or truncated ({reason})") from error
 
 
+def size_bytes(file: Path | bytes) -> int:
+    """Size of a picture's file as it is stored."""
+    return len(file) if isinstance(file, bytes) else file.stat().st_size
+
+
 def upright_rgb(picture: Image.Image) -> Image.Image:
     """An opened Pillow picture as upright 8-bit RGB; see `read_picture`.
 

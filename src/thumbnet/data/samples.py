@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from thumbnet.data.folders import Pictures, Splits, hold_out
+from thumbnet.data.labelled import Pictures, Splits, hold_out
 from thumbnet.errors import DataError, NetworkError
 
 ELPV_CLASSES = ("functional", "defective")
@@ -32,7 +32,7 @@ def open_elpv() -> Splits:
     folder = package / "data"
     rows = [line.split() for line in (folder / "labels.csv").read_text().splitlines() if line.strip()]
     pictures = Pictures(
-        paths=tuple(folder / row[0] for row in rows),
+        files=tuple(folder / row[0] for row in rows),
         labels=tuple(int(float(row[1]) > 0.5) for row in rows),
         classes=ELPV_CLASSES,
         names=tuple(row[0] for row in rows),

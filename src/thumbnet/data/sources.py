@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from thumbnet.data.folders import Splits, open_folder
+from thumbnet.data.folders import open_folder
+from thumbnet.data.labelled import Splits
 from thumbnet.data.samples import open_elpv
 from thumbnet.errors import DataError
 
