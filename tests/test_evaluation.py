@@ -84,7 +84,7 @@ def test_the_runs_own_data_by_another_name_keeps_its_holdout(tmp_path: Path, mon
 
 def test_data_with_other_classes_is_refused(run: Path, tmp_path: Path) -> None:
     other = write_photos(tmp_path, {"others": {"flat": 2, "spiral": 2}}) / "others"
-    with pytest.raises(DataError, match="'round' is in one only"):
+    with pytest.raises(DataError, match=r"class 'spiral' is not among the bundle's \(flat, round\)"):
         evaluate(run, str(other), allow_code=True)
 
 

@@ -5,38 +5,67 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_accuracy
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multilabel_average_precision,
+    multilabel_f1_score,
+)
 
 from thumbnet.data.batches import Batch, to_image
+from thumbnet.data.labelled import LabelKind
 from thumbnet.networks.pair import Pair
 
+# The one number by which networks are compared.
+HEADLINES: dict[LabelKind, str] = {"single": "top1", "soft": "top1", "multi": "map", "none": "agreement"}
 
-def accuracies(logits: Tensor, labels: Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
-    """`top1`, `top5` (of all classes where there are fewer) and `per_class`, as shares of 1.
+
+def accuracies(logits: Tensor, labels: Tensor, classes: tuple[str, ...], kind: LabelKind = "single") -> dict[str, Any]:
+    """What can be said of logits beside labels, as shares of 1.
 
     Args:
         logits: `[pictures, classes]`.
-        labels: Class indices `[pictures]`.
+        labels: As in `Batch`: class indices `[pictures]`, or a row a picture.
         classes: Names, in the order of the logits.
+        kind: What a label is.
+
+    Returns:
+        `top1`, `top5` (of all classes where there are fewer) and `per_class` (of the classes that any picture has); a
+        soft label counts as its largest share. With several labels a picture `map` (mean average precision), `f1` (of
+        all labels together, a class counting as present where its logit is positive), and the average precision
+        `per_class`. Nothing without labels.
     """
+    if kind == "none":
+        return {}
+    if kind == "multi":
+        return _multilabel_accuracies(logits, labels, classes)
     count = len(classes)
-    per_class = multiclass_accuracy(logits, labels, num_classes=count, average="none")
+    wanted = labels.argmax(dim=1) if labels.dim() == 2 else labels
+    seen = set(wanted.tolist())
+    per_class = multiclass_accuracy(logits, wanted, num_classes=count, average="none")
     return {
-        "top1": float(multiclass_accuracy(logits, labels, num_classes=count, average="micro")),
-        "top5": float(multiclass_accuracy(logits, labels, num_classes=count, average="micro", top_k=min(5, count))),
-        "per_class": {name: float(value) for name, value in zip(classes, per_class, strict=True)},
+        "top1": float(multiclass_accuracy(logits, wanted, num_classes=count, average="micro")),
+        "top5": float(multiclass_accuracy(logits, wanted, num_classes=count, average="micro", top_k=min(5, count))),
+        "per_class": {name: float(per_class[i]) for i, name in enumerate(classes) if i in seen},
     }
 
 
-def top1_of(pair: Pair, loader: Iterable[Batch], device: torch.device) -> float:
-    """Share of pictures whose most probable class is right."""
-    logits, labels = logits_of(pair, loader, device)
-    return float((logits.argmax(dim=1) == labels).float().mean())
+def headline(logits: Tensor, labels: Tensor, classes: tuple[str, ...], kind: LabelKind) -> float:
+    """The number by which networks are compared; without labels, `labels` is what the teacher said."""
+    if kind == "none":
+        return float((logits.argmax(dim=1) == labels).float().mean())
+    return float(accuracies(logits, labels, classes, kind)[HEADLINES[kind]])
+
+
+def agreement(logits: Tensor, others: Tensor, kind: LabelKind = "single") -> float:
+    """Share of pictures of which two networks say the same; of labels, where a picture may have several."""
+    if kind == "multi":
+        return float(((logits > 0) == (others > 0)).float().mean())
+    return float((logits.argmax(dim=1) == others.argmax(dim=1)).float().mean())
 
 
 @torch.no_grad()
 def logits_of(pair: Pair, loader: Iterable[Batch], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Logits `[pictures, classes]` and labels `[pictures]`, on the processor; the pair's mode is left as it was."""
+    """Logits `[pictures, classes]` and labels as in `Batch`, on the processor; the pair's mode is left as it was."""
     training = pair.training
     pair.eval()
     logits, labels = [], []
@@ -45,3 +74,14 @@ def logits_of(pair: Pair, loader: Iterable[Batch], device: torch.device) -> tupl
         labels.append(batch.label)
     pair.train(training)
     return torch.cat(logits), torch.cat(labels)
+
+
+def _multilabel_accuracies(logits: Tensor, labels: Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
+    scores, present = torch.sigmoid(logits), (labels > 0.5).long()
+    seen = present.any(dim=0)
+    per_class = multilabel_average_precision(scores, present, num_labels=len(classes), average="none")
+    return {
+        "map": float(per_class[seen].mean()) if seen.any() else 0.0,
+        "f1": float(multilabel_f1_score(scores, present, num_labels=len(classes), average="micro")),
+        "per_class": {name: float(per_class[i]) for i, name in enumerate(classes) if seen[i]},
+    }

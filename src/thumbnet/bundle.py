@@ -45,7 +45,8 @@ class Classification:
     Attributes:
         label: The most probable class.
         score: Its probability, 0 to 1.
-        ranked: The `top` most probable classes, best first.
+        ranked: The `top` most probable classes, best first. Where a picture may have several labels, each score is the
+            probability that it has this one.
         given: Whether the input was taken as a full `picture` or as a ready `thumbnail`.
     """
 
@@ -65,6 +66,7 @@ class BundleDescription:
     preprocessing: Preprocessing
     downscaler: DownscalerSettings
     student: StudentSettings
+    multilabel: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.architecture, str) or not all(isinstance(label, str) for label in self.labels):
@@ -103,6 +105,7 @@ class ThumbNet:
             preprocessing=preprocessing,
             downscaler=settings.downscaler,
             student=settings.student,
+            multilabel=settings.multilabel,
         )
         return cls(description, pair.downscaler, pair.student.network)
 
@@ -206,7 +209,8 @@ class ThumbNet:
             if given == "thumbnail"
             else self._thumbnail_values(upright)
         )
-        scores = functional.softmax(self.logits(values)[0].float(), dim=0)
+        logits = self.logits(values)[0].float()
+        scores = torch.sigmoid(logits) if self.description.multilabel else functional.softmax(logits, dim=0)
         best = scores.topk(min(top, len(self.labels)))
         ranked = tuple(
             Ranked(label=self.labels[int(index)], score=float(score))
@@ -262,6 +266,7 @@ def _read_description(folder: Path, asked: Path) -> BundleDescription:
             preprocessing=preprocessing,
             downscaler=DownscalerSettings(**content["downscaler"]),
             student=StudentSettings(**content["student"]),
+            multilabel=content.get("multilabel", False),
         )
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise CheckpointError(f"{file} is damaged ({error}); copy the bundle again") from error

@@ -3,6 +3,7 @@
 Reads a run and a data set, writes evaluation.json, predictions.csv and the sample thumbnails that the report shows.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,17 +15,17 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from thumbnet.accuracy import accuracies, logits_of
+from thumbnet.accuracy import HEADLINES, accuracies, agreement, logits_of
 from thumbnet.bundle import ThumbNet
 from thumbnet.config import TrainSettings
 from thumbnet.data.batches import Batch, LoaderSettings, evaluation_loader, to_image
 from thumbnet.data.inspection import inspect
-from thumbnet.data.labelled import Pictures
+from thumbnet.data.labelled import LabelKind, Pictures
 from thumbnet.data.pictures import size_bytes
 from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise
-from thumbnet.data.sources import SAMPLE_NAMES, open_data
+from thumbnet.data.sources import is_place, open_data, wanted_by
 from thumbnet.devices import cache_folder, choose_device, reading_workers
-from thumbnet.errors import CheckpointError, DataError, NetworkError
+from thumbnet.errors import CheckpointError, NetworkError
 from thumbnet.networks.architectures import require_trust
 from thumbnet.networks.assembly import build_teacher
 from thumbnet.networks.downscaler import FixedDownscaler, to_8bit
@@ -78,14 +79,10 @@ def evaluate(
     bundle = ThumbNet.load(run.path, allow_code=allow_code, device=target)
     own_data = data is None or _same_data(data, settings.data)
     chosen = settings.data if data is None else data
-    splits = open_data(chosen, holdout or settings.holdout if own_data else holdout)
-    pictures = _readable(splits.evaluation, settings, workers, announcer)
-    if pictures.classes != bundle.labels:
-        differing = sorted(set(pictures.classes) ^ set(bundle.labels))
-        example = f" ('{differing[0]}' is in one only)" if differing else " (their order differs)"
-        raise DataError(
-            f"data: the classes of {chosen} are not the bundle's{example}; evaluate on data with the same classes"
-        )
+    wanted = wanted_by(settings, cache_folder(settings.cache) / "datasets")
+    evaluation_data = settings.evaluation_data if own_data else None
+    splits = open_data(chosen, holdout or settings.holdout if own_data else holdout, evaluation_data, wanted)
+    pictures = _readable(splits.evaluation, settings, workers, announcer).in_classes(bundle.labels, "the bundle's")
     networks = _networks(bundle, settings, allow_code, announcer)
     loader_settings = LoaderSettings(workers=reading_workers(workers))
     preprocessing = bundle.description.preprocessing
@@ -94,7 +91,7 @@ def evaluate(
     samples = run.samples if own_data else None
     answers = _ask(bundle, networks, progress, len(pictures), target, samples)
 
-    result = _summarise(bundle, networks, answers)
+    result = _summarise(bundle, networks, answers, pictures.kind)
     result["data"] = {"name": chosen, "pictures": len(pictures), "description": splits.description}
     result["bytes"] = {
         "image": round(float(np.mean([size_bytes(file) for file in pictures.files]))),
@@ -128,8 +125,9 @@ def evaluate_teacher(
     logits, labels = logits_of(pair.to(device), announcer.track(loader, len(loader), "evaluating"), device)
     network = pair.student.network
     result = {
+        "metric": HEADLINES[pictures.kind],
         "teacher": {
-            **accuracies(logits, labels, pictures.classes),
+            **accuracies(logits, labels, pictures.classes, pictures.kind),
             "macs": count_macs(network, preprocessing.image_side),
             "parameters": count_parameters(network),
         },
@@ -204,11 +202,12 @@ def _ask(
     return _Answers(labels=torch.cat(labels), logits=joined, thumbnail_bytes=float(np.mean(sizes)))
 
 
-def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers) -> dict[str, Any]:
-    student, labels = answers.logits["student"], answers.labels
+def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers, kind: LabelKind) -> dict[str, Any]:
+    student, labels, metric = answers.logits["student"], answers.labels, HEADLINES[kind]
     result: dict[str, Any] = {
+        "metric": metric,
         "student": {
-            **accuracies(student, labels, bundle.labels),
+            **accuracies(student, labels, bundle.labels, kind),
             "macs": count_macs(bundle.student, bundle.thumbnail_side),
             "parameters": count_parameters(bundle.student),
         },
@@ -223,39 +222,48 @@ def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers) -> dict
     if networks.teacher is not None:
         teacher = answers.logits["teacher"]
         result["teacher"] = {
-            **accuracies(teacher, labels, bundle.labels),
+            **accuracies(teacher, labels, bundle.labels, kind),
             "macs": count_macs(networks.teacher, bundle.image_side),
             "parameters": count_parameters(networks.teacher),
         }
-        result["untrained_bicubic"] = accuracies(answers.logits["untrained_bicubic"], labels, bundle.labels)
-        right = result["teacher"]["top1"]
-        result["retention"] = result["student"]["top1"] / right if right else None
-        result["agreement"] = float((student.argmax(1) == teacher.argmax(1)).float().mean())
+        untrained = answers.logits["untrained_bicubic"]
+        result["untrained_bicubic"] = accuracies(untrained, labels, bundle.labels, kind)
+        right = result["teacher"].get(metric)
+        result["retention"] = result["student"][metric] / right if right else None
+        result["agreement"] = agreement(student, teacher, kind)
+        if kind == "none":
+            result["untrained_bicubic"]["agreement"] = agreement(untrained, teacher)
     return result
 
 
 def _same_data(data: str, other: str) -> bool:
     """Whether two names of data are the same place."""
-    if data in SAMPLE_NAMES or other in SAMPLE_NAMES:
+    if not is_place(data) or not is_place(other):
         return data == other
     return Path(data).resolve() == Path(other).resolve()
 
 
 def _name_of(data: str) -> str:
     """A name of the data that a folder can have."""
-    return data if data in SAMPLE_NAMES else Path(data).resolve().name or "root"
+    return Path(data).resolve().name or "root" if is_place(data) else re.sub(r"[^\w.-]+", "-", data)
 
 
 def _prediction_rows(pictures: Pictures, answers: _Answers) -> list[dict[str, str]]:
-    chosen = {name: logits.argmax(dim=1).tolist() for name, logits in answers.logits.items()}
+    said = {who: _in_words(logits, pictures) for who, logits in answers.logits.items()}
+    labels = [""] * len(pictures) if pictures.kind == "none" else _in_words(answers.labels, pictures)
     return [
-        {
-            "picture": name,
-            "label": pictures.classes[label],
-            **{who: pictures.classes[said[i]] for who, said in chosen.items()},
-        }
-        for i, (name, label) in enumerate(zip(pictures.names, pictures.labels, strict=True))
+        {"picture": name, "label": labels[i], **{who: words[i] for who, words in said.items()}}
+        for i, name in enumerate(pictures.names)
     ]
+
+
+def _in_words(answers: Tensor, pictures: Pictures) -> list[str]:
+    """Names of classes for class indices, logits, shares, or rows of 0 and 1; several joined by `|`."""
+    classes = pictures.classes
+    if pictures.kind == "multi":
+        return ["|".join(classes[i] for i in row.nonzero().flatten().tolist()) for row in answers > 0]
+    chosen = answers.argmax(dim=1) if answers.dim() == 2 else answers
+    return [classes[index] for index in chosen.tolist()]
 
 
 def _readable(pictures: Pictures, settings: TrainSettings, workers: int | None, announcer: Announcer) -> Pictures:

@@ -15,7 +15,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.utils.data import DataLoader
 
-from thumbnet.accuracy import top1_of
+from thumbnet.accuracy import HEADLINES, headline, logits_of
 from thumbnet.checkpoint import Position, TrainingState
 from thumbnet.config import TrainSettings
 from thumbnet.data.batches import (
@@ -217,13 +217,15 @@ def _train_micro_batch(loop: Loop, batch: Batch) -> dict[str, float]:
 def finish_epoch(loop: Loop) -> None:
     """Evaluates, logs, and writes the checkpoint of the epoch."""
     plan, state, position = loop.plan, loop.state, loop.state.position
-    top1 = top1_of(averaged(state.average, state.pair), loop.evaluation_loader, loop.device)
+    logits, labels = logits_of(averaged(state.average, state.pair), loop.evaluation_loader, loop.device)
+    metric = HEADLINES[plan.evaluation.kind]
+    share = headline(logits, labels, plan.evaluation.classes, plan.evaluation.kind)
     losses = {name: total / position.micro_batches for name, total in position.loss_sums.items()}
-    record = {"epoch": position.epoch + 1, "step": position.step, **losses, "top1": top1}
+    record = {"epoch": position.epoch + 1, "step": position.step, **losses, metric: share}
     plan.run.append_metrics({**record, "lr": position.lr, "seconds": round(position.seconds, 2)})
     loop.accelerator.log(record, step=position.step)
     counted = f"epoch {position.epoch + 1}/{plan.settings.epochs}"
-    plan.announcer.say(f"{counted}  {format_losses(losses)}  top-1 {top1:.2%}  {position.seconds:.0f} s")
+    plan.announcer.say(f"{counted}  {format_losses(losses)}  {metric} {share:.2%}  {position.seconds:.0f} s")
     position.start_next_epoch()
     state.save(plan.run.checkpoint)
 

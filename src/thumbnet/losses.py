@@ -85,20 +85,41 @@ def local_moment_matching(
 
 def classification(
     student_logits: Float[Tensor, "batch classes"],
-    label: Int[Tensor, "batch"],
+    label: Int[Tensor, "batch"] | Float[Tensor, "batch classes"],
     label_smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
     """L_CL: cross-entropy with the label.
 
     Args:
         student_logits: Not normalised.
-        label: Class indices.
+        label: Class indices, or shares of the classes with sum 1 (soft labels, mixed pictures).
         label_smoothing: Share of the label spread over all classes; not in the paper.
 
     Returns:
         Scalar, in nats.
     """
     return functional.cross_entropy(_at_least_float32(student_logits), label, label_smoothing=label_smoothing)
+
+
+def multilabel_classification(
+    student_logits: Float[Tensor, "batch classes"],
+    label: Float[Tensor, "batch classes"],
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, ""]:
+    """L_CL where a picture may have any number of labels: mean binary cross-entropy over batch and classes.
+
+    Not in the paper.
+
+    Args:
+        student_logits: Of each class against its absence.
+        label: 1 where the picture has the class, 0 where it has not; shares between, for mixed pictures.
+        label_smoothing: Share of each label moved to one half.
+
+    Returns:
+        Scalar, in nats.
+    """
+    wanted = _at_least_float32(label) * (1 - label_smoothing) + label_smoothing / 2
+    return functional.binary_cross_entropy_with_logits(_at_least_float32(student_logits), wanted)
 
 
 def knowledge_distillation(
@@ -122,6 +143,28 @@ def knowledge_distillation(
     wanted = functional.softmax(_at_least_float32(teacher_logits) / temperature, dim=1)
     given = functional.log_softmax(_at_least_float32(student_logits) / temperature, dim=1)
     return -(wanted * given).sum(dim=1).mean() * temperature**2
+
+
+def multilabel_distillation(
+    student_logits: Float[Tensor, "batch classes"],
+    teacher_logits: Float[Tensor, "batch classes"],
+    temperature: float,
+) -> Float[Tensor, ""]:
+    """L_KD label by label: temperature² · mean binary cross-entropy of the two softened yes-or-no answers.
+
+    Not in the paper. At student = teacher this is temperature² times the teacher's mean entropy of a label, not 0.
+
+    Args:
+        student_logits: Of each class against its absence.
+        teacher_logits: The same.
+        temperature: More than 0; larger is softer.
+
+    Returns:
+        Scalar, in nats times temperature².
+    """
+    wanted = torch.sigmoid(_at_least_float32(teacher_logits) / temperature)
+    given = _at_least_float32(student_logits) / temperature
+    return functional.binary_cross_entropy_with_logits(given, wanted) * temperature**2
 
 
 def feature_mapping(

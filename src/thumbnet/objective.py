@@ -30,7 +30,8 @@ class StepTensors:
     Attributes:
         image: The view that T and E saw, `[batch, 3, H, W]` in [0, 1].
         thumbnail: `[batch, 3, H/ratio, W/ratio]` in [0, 1], on the 8-bit grid.
-        label: Class indices `[batch]`.
+        label: Class indices `[batch]`, or a row a picture `[batch, classes]`: shares of the classes (soft labels, mixed
+            pictures), or 0 and 1 where a picture may have several labels.
         student_logits: `[batch, classes]`.
         teacher_logits: `[batch, classes]`; None when no term asks for the teacher.
         student_features: Features of S by layer, at S's size.
@@ -65,17 +66,19 @@ class Term:
     needs_features: bool = True
 
 
-def paper_terms(settings: LossSettings) -> dict[str, Term]:
-    """The paper's four losses with the given weights."""
+def paper_terms(settings: LossSettings, multilabel: bool = False) -> dict[str, Term]:
+    """The paper's four losses with the given weights; `cl` and `kd` label by label where a picture may have several."""
+    classification = losses.multilabel_classification if multilabel else losses.classification
+    distillation = losses.multilabel_distillation if multilabel else losses.knowledge_distillation
 
     def mm(step: StepTensors) -> Tensor:
         return losses.moment_matching(step.thumbnail, step.image)
 
     def cl(step: StepTensors) -> Tensor:
-        return losses.classification(step.student_logits, step.label, settings.label_smoothing)
+        return classification(step.student_logits, step.label, settings.label_smoothing)
 
     def kd(step: StepTensors) -> Tensor:
-        return losses.knowledge_distillation(step.student_logits, _asked(step.teacher_logits), settings.temperature)
+        return distillation(step.student_logits, _asked(step.teacher_logits), settings.temperature)
 
     def fm(step: StepTensors) -> Tensor:
         return losses.feature_mapping(step.decoded_features, step.teacher_features)

@@ -17,7 +17,7 @@ from thumbnet.bundle import ThumbNet, weights_as_bytes
 from thumbnet.config import UNUSED_BY_TEACHERS, DownscalerSettings, LossSettings, TrainSettings
 from thumbnet.data.inspection import inspect
 from thumbnet.data.labelled import Pictures
-from thumbnet.data.sources import SAMPLE_NAMES, open_data, training_split
+from thumbnet.data.sources import is_place, open_data, training_split, wanted_by
 from thumbnet.devices import cache_folder, check_machine, reading_workers
 from thumbnet.errors import ConfigError, ThumbNetError
 from thumbnet.evaluation import evaluate, evaluate_teacher
@@ -58,7 +58,7 @@ def fit(
     """
     settings = _settings(settings, changes)
     announcer = Announcer(quiet)
-    objective = Objective({**paper_terms(settings.loss), **(terms or {})})
+    objective = Objective({**paper_terms(settings.loss, settings.multilabel), **(terms or {})})
     run = RunFolder(settings.output)
     run.check(resume=resume, overwrite=overwrite, keep=(settings.data, settings.teacher_weights))
     check_machine(settings.device, settings.tracker)
@@ -120,7 +120,7 @@ def train_teacher(
     set_seed(settings.seed)
     assembly = assemble_teacher_training(settings, pictures.train.classes)
 
-    objective = Objective(paper_terms(settings.loss))
+    objective = Objective(paper_terms(settings.loss, settings.multilabel))
     plan = _plan(settings, run, pictures, assembly, objective, announcer)
     trained = _run(plan, pictures, resume, overwrite, UNUSED_BY_TEACHERS)
 
@@ -140,12 +140,18 @@ def _settings(settings: TrainSettings | None, changes: Mapping[str, Any]) -> Tra
         settings = replace(settings, **given) if settings else TrainSettings(**given)
     except TypeError as error:
         raise ConfigError(f"settings: {error}; see thumbnet.TrainSettings") from error
-    data, weights = settings.data, settings.teacher_weights
+    weights, others, class_map = settings.teacher_weights, settings.evaluation_data, settings.class_map
     return replace(
         settings,
-        data=data if data in SAMPLE_NAMES else str(Path(data).absolute()),
+        data=_absolute(settings.data),
+        evaluation_data=_absolute(others) if others else None,
         teacher_weights=weights if weights in ("pretrained", "random") else str(Path(weights).absolute()),
+        class_map=str(Path(class_map).absolute()) if class_map else None,
     )
+
+
+def _absolute(data: str) -> str:
+    return str(Path(data).absolute()) if is_place(data) else data
 
 
 def teacher_settings(settings: TrainSettings) -> TrainSettings:
@@ -167,7 +173,9 @@ class _OpenedPictures:
 
 
 def _open_pictures(settings: TrainSettings, announcer: Announcer) -> _OpenedPictures:
-    splits = training_split(open_data(settings.data, settings.holdout), settings.data)
+    wanted = wanted_by(settings, cache_folder(settings.cache) / "datasets")
+    opened = open_data(settings.data, settings.holdout, settings.evaluation_data, wanted)
+    splits = training_split(opened, settings.data)
     assert splits.train is not None
     memory = cache_folder(settings.cache) / "inspections"
     workers = max(1, reading_workers(settings.workers))

@@ -133,11 +133,11 @@ def test_stopping_by_hand_does_not_wait_for_every_picture(
     pets: Pictures, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = pets.select([i % 6 for i in range(600)])
-    read: list[Path] = []
+    read: list[int] = []
     go_on = threading.Event()
 
-    def slow(path: Path) -> tuple[str, str]:
-        read.append(path)
+    def slow(pictures: Pictures, index: int) -> tuple[str, str]:
+        read.append(index)
         go_on.wait(0.02)
         return "", ""
 

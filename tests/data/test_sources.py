@@ -27,7 +27,7 @@ def test_a_folder_named_elpv_is_opened_by_its_path(
 
 
 def test_elpv_takes_no_holdout() -> None:
-    with pytest.raises(DataError, match=r"^data: elpv has its own fixed split; leave --holdout out$"):
+    with pytest.raises(DataError, match=r"^data: elpv has its own fixed split; leave --holdout and --evaluation-data out$"):
         open_data("elpv", 0.5)
 
 
@@ -35,5 +35,5 @@ def test_training_needs_pictures_to_train_on(tmp_path: Path, make_classes: Calla
     splits = open_data(str(make_classes(tmp_path, {"cats": 1, "dogs": 1})))
     with pytest.raises(DataError) as caught:
         training_split(splits, "photos")
-    assert str(caught.value).startswith("data: photos has no train/ folder beside its pictures to evaluate on; add one")
+    assert str(caught.value).startswith("data: photos has pictures to evaluate on only; add a train split")
     assert "--holdout 0.2" in str(caught.value)

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from thumbnet.bundle import Classification, ThumbNet
 from thumbnet.profiling import count_macs, count_parameters
+from thumbnet.report.wording import METRICS
 
 MOST_CLASSES = 20
 ROWS = (
@@ -20,8 +21,10 @@ def evaluation_table(result: dict[str, Any]) -> Table:
     """Accuracies and costs, one network a row."""
     data = result["data"]
     table = Table(title=f"{data['name']}: {data['pictures']:,} pictures ({data['description']})", title_justify="left")
-    many_classes = len(result["student" if "student" in result else "teacher"]["per_class"]) > 5
-    for heading in ("", "top-1", *(["top-5"] if many_classes else []), "MACs", "bytes"):
+    metric = result.get("metric", "top1")
+    many_classes = len(result["student" if "student" in result else "teacher"].get("per_class", ())) > 5
+    many_classes = many_classes and metric == "top1"
+    for heading in ("", METRICS[metric], *(["top-5"] if many_classes else []), "MACs", "bytes"):
         table.add_column(heading, justify="left" if not heading else "right")
     sides = {"teacher": "image", "untrained_bicubic": "thumbnail", "student": "thumbnail"}
     for key, name in ROWS:
@@ -29,7 +32,9 @@ def evaluation_table(result: dict[str, Any]) -> Table:
             top5 = [f"{result[key]['top5']:.2%}"] if many_classes else []
             macs = result["student" if key == "untrained_bicubic" else key]["macs"]
             size = result.get("bytes", {}).get(sides[key]) if key != "untrained_bicubic" else None
-            table.add_row(name, f"{result[key]['top1']:.2%}", *top5, format_macs(macs), f"{size:,}" if size else "")
+            share = result.get(metric) if metric == "agreement" and key == "student" else result[key].get(metric)
+            shown = "" if share is None else f"{share:.2%}"
+            table.add_row(name, shown, *top5, format_macs(macs), f"{size:,}" if size else "")
     notes = []
     if result.get("retention") is not None:
         notes.append(f"retention {result['retention']:.1%}, agreement with the teacher {result['agreement']:.1%}")
@@ -42,7 +47,7 @@ def evaluation_table(result: dict[str, Any]) -> Table:
 
 def class_table(result: dict[str, Any]) -> Table:
     """Accuracy by class, those that lose most against the teacher first."""
-    student, teacher = result["student"]["per_class"], result.get("teacher", {}).get("per_class", {})
+    student, teacher = result["student"].get("per_class", {}), result.get("teacher", {}).get("per_class", {})
     losses = {name: teacher.get(name, 0.0) - share for name, share in student.items()}
     chosen = sorted(student, key=lambda name: -losses[name])[:MOST_CLASSES]
     left_out = f" (the {MOST_CLASSES} of {len(student)} that lose most)" if len(student) > MOST_CLASSES else ""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torchvision.datasets import ImageFolder
 
-from thumbnet.data.labelled import Pictures, Splits, hold_out
+from thumbnet.data.labelled import NO_LABEL, Pictures, Splits, hold_out
 from thumbnet.data.pictures import PICTURE_SUFFIXES
 from thumbnet.errors import DataError
 
@@ -75,6 +75,33 @@ def read_classes(folder: Path) -> Pictures:
         classes=tuple(_as_text(name) for name in listed.classes),
         names=tuple(_as_text(path.relative_to(folder).as_posix()) for path, _ in samples),
     )
+
+
+def open_unlabelled_folder(folder: Path, holdout: float | None = None) -> Splits:
+    """Opens a folder of pictures without labels: all that are anywhere in it, or in its `train` and `val`.
+
+    Raises:
+        DataError: If the folder is missing or holds no pictures.
+    """
+    if not folder.is_dir():
+        raise DataError(f"data: no folder at {folder}; give a folder of pictures")
+    evaluation_folder = next((folder / name for name in EVALUATION_SPLITS if (folder / name).is_dir()), None)
+    if not (folder / "train").is_dir() or evaluation_folder is None:
+        pictures = _read_unlabelled(folder)
+        if holdout is None:
+            return Splits(train=None, evaluation=pictures, description=f"all of {folder.name}")
+        return hold_out(pictures, holdout, folder.name)
+    train, evaluation = _read_unlabelled(folder / "train"), _read_unlabelled(evaluation_folder)
+    return Splits(train=train, evaluation=evaluation, description=f"{evaluation_folder.name}/ of {folder.name}")
+
+
+def _read_unlabelled(folder: Path) -> Pictures:
+    found = (path for path in folder.rglob("*") if _is_picture(path.name) and not _is_hidden(path.relative_to(folder)))
+    paths = tuple(sorted(path for path in found if path.is_file()))
+    if not paths:
+        raise DataError(f"data: no pictures in {folder}; check the path")
+    names = tuple(_as_text(path.relative_to(folder).as_posix()) for path in paths)
+    return Pictures(files=paths, labels=(NO_LABEL,) * len(paths), classes=(), names=names, kind="none")
 
 
 class _ClassFolders(ImageFolder):  # type: ignore[misc]

@@ -1,30 +1,62 @@
-"""What `--data` may name: a folder, or a data set from a package."""
+"""What `--data` may name: a folder, a table, shards, a data set of the `datasets` library, or one from a package."""
 
 from pathlib import Path
 
-from thumbnet.data.folders import open_folder
+from thumbnet.config import TrainSettings
+from thumbnet.data.columns import read_class_map
+from thumbnet.data.datasets import NAMED, Wanted, is_dataset, open_dataset
+from thumbnet.data.folders import open_folder, open_unlabelled_folder
 from thumbnet.data.labelled import Splits
 from thumbnet.data.samples import open_elpv
 from thumbnet.errors import DataError
 
 SAMPLE_NAMES = ("elpv",)
+EVERYTHING = Wanted()
 
 
-def open_data(data: str, holdout: float | None = None) -> Splits:
+def wanted_by(settings: TrainSettings, cache: Path) -> Wanted:
+    """What a run's settings want of its data; `cache` is for copies that the `datasets` library makes.
+
+    Raises:
+        DataError: If the class map cannot be read.
+    """
+    return Wanted(
+        columns=settings.columns,
+        multilabel=settings.multilabel,
+        unlabelled=settings.unlabelled,
+        class_map=read_class_map(settings.class_map) if settings.class_map else None,
+        cache=cache,
+    )
+
+
+def open_data(
+    data: str, holdout: float | None = None, evaluation_data: str | None = None, wanted: Wanted = EVERYTHING
+) -> Splits:
     """Opens a data set for training or evaluation.
 
     Args:
-        data: A folder, or `elpv`; write `./elpv` for a folder of that name.
-        holdout: Share to hold out of one folder of classes.
+        data: A folder, a table, shards, `hf/NAME`, or `elpv`; write `./elpv` for a folder of that name.
+        holdout: Share to hold out where the data has no splits.
+        evaluation_data: The same as `data` for the pictures to evaluate on, if they are not in it.
+        wanted: Columns, kinds of labels, and names of classes.
 
     Raises:
         DataError: If it is missing, empty or malformed.
     """
     if data in SAMPLE_NAMES:
-        if holdout is not None:
-            raise DataError(f"data: {data} has its own fixed split; leave --holdout out")
+        if holdout is not None or evaluation_data is not None:
+            raise DataError(f"data: {data} has its own fixed split; leave --holdout and --evaluation-data out")
         return open_elpv()
-    return open_folder(Path(data), holdout)
+    if is_dataset(data):
+        splits = open_dataset(data, evaluation_data, holdout, wanted)
+    else:
+        splits = _open_folder(data, holdout, evaluation_data, wanted)
+    return _in_class_map(splits, wanted.class_map)
+
+
+def is_place(data: str) -> bool:
+    """Whether a name of data is a path, and not a name that means the same everywhere."""
+    return data not in SAMPLE_NAMES and not data.startswith(NAMED)
 
 
 def training_split(splits: Splits, data: str) -> Splits:
@@ -34,6 +66,30 @@ def training_split(splits: Splits, data: str) -> Splits:
         DataError: If there are none.
     """
     if splits.train is None:
-        problem = f"{data} has no train/ folder beside its pictures to evaluate on"
-        raise DataError(f"data: {problem}; add one, or give --holdout 0.2 to hold out a share of one folder of classes")
+        problem = f"{data} has pictures to evaluate on only"
+        advice = "add a train split, give --evaluation-data, or --holdout 0.2 to hold out a share of all"
+        raise DataError(f"data: {problem}; {advice}")
     return splits
+
+
+def _open_folder(data: str, holdout: float | None, evaluation_data: str | None, wanted: Wanted) -> Splits:
+    if wanted.multilabel:
+        listed = "a .csv or .parquet table, shards, or hf/NAME"
+        raise DataError(f"data: folders give one label a picture; for --multilabel give {listed}")
+    open_one = open_unlabelled_folder if wanted.unlabelled else open_folder
+    if evaluation_data is None:
+        return open_one(Path(data), holdout)
+    own = open_one(Path(data), None)
+    train = own.train or own.evaluation
+    others = open_data(evaluation_data, wanted=wanted)
+    evaluation = others.evaluation.in_classes(train.classes, f"the classes of {data}")
+    return Splits(train=train, evaluation=evaluation, description=others.description)
+
+
+def _in_class_map(splits: Splits, class_map: tuple[str, ...] | None) -> Splits:
+    """The same with labels that count in the class map."""
+    if class_map is None:
+        return splits
+    train = splits.train and splits.train.in_classes(class_map, "those of --class-map")
+    evaluation = splits.evaluation.in_classes(class_map, "those of --class-map")
+    return Splits(train=train, evaluation=evaluation, description=splits.description)

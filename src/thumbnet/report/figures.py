@@ -17,9 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from thumbnet.report.wording import loss_value, percent
+from thumbnet.report.wording import METRICS, loss_value, percent
 
-NOT_LOSSES = frozenset({"epoch", "step", "top1", "lr", "seconds"})
+NOT_LOSSES = frozenset({"epoch", "step", "lr", "seconds", *METRICS})
 LOG_SPAN = 10.0
 
 # Placeholders that matplotlib writes into the SVG as they are, and what takes their place.
@@ -57,17 +57,18 @@ def loss_panels(records: Sequence[Record]) -> list[Panel]:
 
 
 def accuracy_panel(records: Sequence[Record], references: Mapping[str, float]) -> Panel | None:
-    """Top-1 by epoch, with a horizontal line for each of `references` (`teacher`, `untrained_bicubic`)."""
-    points = _points(records, "top1")
-    if not points:
+    """The metric by epoch, with a horizontal line for each of `references` (`teacher`, `untrained_bicubic`)."""
+    found = {name: points for name in METRICS if (points := _points(records, name))}
+    if not found:
         return None
+    name, points = next(iter(found.items()))
     figure, axes = _empty_panel(points)
     axes.plot(*zip(*points, strict=True), color=_STUDENT, linewidth=1.8, marker="o", markersize=_marker_size(points))
-    for name, share in references.items():
-        colour, style = _REFERENCES[name]
+    for who, share in references.items():
+        colour, style = _REFERENCES[who]
         axes.axhline(share, color=colour, linestyle=style, linewidth=1.5)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g}%"))
-    return Panel("top-1", _in_words("top-1", points, percent), _to_svg(figure, "top1"))
+    return Panel(METRICS[name], _in_words(METRICS[name], points, percent), _to_svg(figure, name))
 
 
 def _loss_panel(name: str, points: Points, prefix: str) -> Panel:

@@ -138,14 +138,15 @@ def _facts(
 
 
 def _references(evaluation: Mapping[str, Any] | None, trained_on: Any) -> dict[str, float]:
-    """Top-1 of teacher and untrained student, to draw beside the curve of a student."""
+    """The metric of teacher and untrained student, to draw beside the curve of a student."""
     if evaluation is None or "student" not in evaluation:
         return {}
     # The curve was measured on the run's own data; accuracies from another data set do not belong beside it.
     if evaluation.get("data", {}).get("name", trained_on) != trained_on:
         return {}
-    measured = {name: evaluation.get(name, {}).get("top1") for name in ("teacher", "untrained_bicubic")}
-    return {name: top1 for name, top1 in measured.items() if top1 is not None}
+    metric = evaluation.get("metric", "top1")
+    measured = {name: evaluation.get(name, {}).get(metric) for name in ("teacher", "untrained_bicubic")}
+    return {name: share for name, share in measured.items() if share is not None}
 
 
 def _samples(folder: Path) -> list[list[SamplePicture]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from thumbnet.report.wording import UNKNOWN, percent, points, quantity, standard_error, times
+from thumbnet.report.wording import METRICS, UNKNOWN, percent, points, quantity, standard_error, times
 
 NETWORKS = {"teacher": "teacher", "untrained_bicubic": "untrained, bicubic", "student": "student"}
 MOST_CLASSES, WORST_CLASSES = 50, 10
@@ -57,19 +57,28 @@ def key_sentence(evaluation: Evaluation | None, ratio: int) -> str:
         return f"The student keeps {percent(retention)} of the teacher's accuracy, {thumbnails}."
     pictures = evaluation.get("data", {}).get("pictures")
     counted = f"{pictures:,} pictures" if pictures else "the pictures"
-    if "student" in evaluation:
-        return f"The student classifies {percent(evaluation['student']['top1'])} of {counted} correctly, {thumbnails}."
-    return f"The teacher classifies {percent(evaluation['teacher']['top1'])} of {counted} correctly."
+    who = "student" if "student" in evaluation else "teacher"
+    where = f", {thumbnails}" if who == "student" else ""
+    metric = evaluation.get("metric", "top1")
+    if metric == "map":
+        return f"The {who}'s mean average precision is {percent(evaluation[who]['map'])} on {counted}{where}."
+    if metric == "agreement":
+        agreement = percent(evaluation.get("agreement"))
+        return f"The student says the same as the teacher of {agreement} of {counted}{where}."
+    return f"The {who} classifies {percent(evaluation[who]['top1'])} of {counted} correctly{where}."
 
 
 def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
     """Retention, agreement, and what is saved in bytes and MACs; those that were measured."""
     found = []
     if evaluation.get("retention") is not None:
-        meaning = "the student's top-1 divided by the teacher's"
+        metric = METRICS[evaluation.get("metric", "top1")]
+        meaning = f"the student's {metric} divided by the teacher's"
         found.append(KeyNumber("retention", percent(evaluation["retention"]), meaning))
     if evaluation.get("agreement") is not None:
-        meaning = "share of the pictures to which student and teacher give the same class"
+        labels = "labels on which student and teacher say the same"
+        single = "pictures to which student and teacher give the same class"
+        meaning = f"share of the {labels if evaluation.get('metric') == 'map' else single}"
         found.append(KeyNumber("agreement", percent(evaluation["agreement"]), meaning))
     sizes = evaluation.get("bytes")
     if sizes:
@@ -86,7 +95,13 @@ def accuracy_table(evaluation: Evaluation) -> Table:
     """Accuracy and cost of every network that was measured, a column each."""
     names = evaluated_networks(evaluation)
     pictures = evaluation.get("data", {}).get("pictures")
-    rows = [("top-1", tuple(_accuracy_cell(evaluation[name].get("top1"), pictures) for name in names))]
+    metric = evaluation.get("metric", "top1")
+    # A mean average precision is no share of the pictures, and has no binomial error.
+    counted = None if metric == "map" else pictures
+    shares = {**{name: evaluation[name].get(metric) for name in names}}
+    if metric == "agreement":
+        shares["student"] = evaluation.get("agreement")
+    rows = [(METRICS[metric], tuple(_accuracy_cell(shares[name], counted) for name in names))]
     # With five classes or fewer every answer is among the first five.
     if any(len(evaluation[name].get("per_class", ())) > 5 for name in names):
         rows.append(("top-5", tuple(_accuracy_cell(evaluation[name].get("top5"), pictures) for name in names)))

@@ -6,6 +6,8 @@ Knows digits; knows nothing of runs. HTML is the template's matter.
 import math
 
 UNKNOWN = "–"
+# What networks are compared by, by its name in evaluation.json: its name in prose.
+METRICS = {"top1": "top-1", "map": "mean average precision", "agreement": "agreement with the teacher"}
 MINUS = "−"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
