@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,3 +98,61 @@ def test_a_view_covers_the_share_of_the_picture_that_is_asked_for() -> None:
     for view in range(5):
         picture = draw_view(Image.fromarray(ramp), view_transform(settings, PREPROCESSING), 0, "a", view)
         assert np.ptp(np.asarray(picture)) == pytest.approx(128 * 15 / 16, abs=2)
+
+
+# What a recipe may add.
+
+
+def test_a_dihedral_view_is_any_of_the_eight_turns_and_reflections(make_picture: MakePicture) -> None:
+    settings = ViewSettings(scale=(1.0, 1.0), aspect=(1.0, 1.0), dihedral=True)
+    picture, transform = make_picture(16, 16), view_transform(settings, PREPROCESSING)
+    drawn = [draw_view(picture, transform, 0, "a", view).tobytes() for view in range(400)]
+    pixels = np.asarray(picture)
+    wanted = [np.ascontiguousarray(np.rot90(side, turns)) for side in (pixels, pixels[:, ::-1]) for turns in range(4)]
+    assert set(drawn) == {side.tobytes() for side in wanted}
+    assert min(drawn.count(side.tobytes()) for side in wanted) > 25, "all eight are as probable"
+
+
+def test_dihedral_views_are_not_flipped_once_more(make_picture: MakePicture) -> None:
+    settings = ViewSettings(scale=(1.0, 1.0), aspect=(1.0, 1.0), dihedral=True, vertical_flip=1.0)
+    picture, transform = make_picture(16, 16), view_transform(settings, PREPROCESSING)
+    assert picture.tobytes() in {draw_view(picture, transform, 0, "a", view).tobytes() for view in range(40)}
+
+
+def test_randaugment_changes_a_view_more_the_larger_its_magnitude(make_picture: MakePicture) -> None:
+    picture = make_picture(16, 16)
+
+    def change(magnitude: int) -> float:
+        settings = replace(WHOLE, randaugment=magnitude)
+        transform = view_transform(settings, PREPROCESSING)
+        views = [np.asarray(draw_view(picture, transform, 0, "a", view), dtype=float) for view in range(60)]
+        assert views[0].shape == (16, 16, 3)
+        return float(np.mean([np.abs(view - np.asarray(picture)).mean() for view in views]))
+
+    assert change(0) == 0
+    assert 0 < change(3) < change(25)
+
+
+def test_random_erasing_fills_one_rectangle_with_noise_and_leaves_the_rest(make_picture: MakePicture) -> None:
+    picture = Image.new("RGB", (16, 16), (200, 10, 90))
+    transform = view_transform(replace(WHOLE, random_erasing=0.5), PREPROCESSING)
+    views = [np.asarray(draw_view(picture, transform, 0, "a", view)) for view in range(60)]
+    changed = [(view != np.asarray(picture)).any(axis=2) for view in views]
+    assert 15 < sum(bool(one.any()) for one in changed) < 45
+    for one in changed:
+        rows, columns = np.flatnonzero(one.any(axis=1)), np.flatnonzero(one.any(axis=0))
+        if len(rows):
+            inside = one[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            assert inside.mean() > 0.9, "a rectangle"
+            assert one.mean() < 0.5
+
+
+@pytest.mark.parametrize("added", [{"randaugment": 9}, {"random_erasing": 1.0}, {"dihedral": True}])
+def test_added_changes_are_the_same_each_time_and_leave_the_random_state(
+    added: dict[str, object], make_picture: MakePicture
+) -> None:
+    transform = view_transform(replace(WHOLE, **added), PREPROCESSING)  # type: ignore[arg-type]
+    picture, state = make_picture(16, 16), torch.get_rng_state()
+    first, again = (draw_view(picture, transform, 3, "a", 5).tobytes() for _ in range(2))
+    assert first == again
+    assert torch.equal(state, torch.get_rng_state())
