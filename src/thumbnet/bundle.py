@@ -4,8 +4,9 @@ Holds no teacher. A bundle is a folder of safetensors and JSON; loading one neve
 only when told to.
 """
 
+import copy
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +20,12 @@ from thumbnet.config import MAXIMUM_RATIO, MINIMUM_RATIO, DownscalerSettings, St
 from thumbnet.data.pictures import upright_rgb
 from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise, picture_to_image, working_view
 from thumbnet.errors import CheckpointError, ConfigError
-from thumbnet.networks.architectures import LABELS_KEY, build_classifier, load_weights, require_trust
+from thumbnet.networks.architectures import build_classifier, reparameterise, require_trust
 from thumbnet.networks.downscaler import build_downscaler, to_8bit
+from thumbnet.networks.hugging_face import config_of
 from thumbnet.networks.pair import Pair
-from thumbnet.networks.student import keep_stem_resolution
+from thumbnet.networks.student import fit_student
+from thumbnet.networks.weights import LABELS_KEY, load_weights
 from thumbnet.storage import write_atomically, write_json
 
 FORMAT = 1
@@ -58,7 +61,19 @@ class Classification:
 
 @dataclass(frozen=True, kw_only=True)
 class BundleDescription:
-    """All of a bundle but its weights."""
+    """All of a bundle but its weights.
+
+    Attributes:
+        architecture: The teacher's name, as for `build_classifier`.
+        labels: Names of the classes, in the order of the outputs.
+        ratio: Downscale factor per side.
+        preprocessing: How the downscaler wants its pictures.
+        downscaler: What E is.
+        student: How S was fitted to the thumbnail.
+        multilabel: Whether a picture may have any number of labels, each a yes or no.
+        config: Of a model of `transformers`, so that the bundle needs neither the hub nor the teacher's folder.
+        reparameterised: Whether S's branches for training are fused.
+    """
 
     architecture: str
     labels: tuple[str, ...]
@@ -67,6 +82,8 @@ class BundleDescription:
     downscaler: DownscalerSettings
     student: StudentSettings
     multilabel: bool = False
+    config: dict[str, Any] | None = None
+    reparameterised: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.architecture, str) or not all(isinstance(label, str) for label in self.labels):
@@ -106,6 +123,7 @@ class ThumbNet:
             downscaler=settings.downscaler,
             student=settings.student,
             multilabel=settings.multilabel,
+            config=config_of(pair.student.network),
         )
         return cls(description, pair.downscaler, pair.student.network)
 
@@ -127,9 +145,11 @@ class ThumbNet:
         description = _read_description(folder, Path(path))
         name = description.architecture
         require_trust(name, allow_code, f"the bundle in {folder}")
-        student = build_classifier(name, "random", len(description.labels)).network
-        if description.student.keep_stem_resolution:
-            keep_stem_resolution(student, description.preprocessing.image_side)
+        student = build_classifier(name, "random", len(description.labels), description.config).network
+        image_side = description.preprocessing.image_side
+        fit_student(student, description.student, image_side, image_side // description.ratio)
+        if description.reparameterised:
+            student = reparameterise(student)
         load_weights(student, folder / STUDENT_FILE)
         downscaler = build_downscaler(description.downscaler, description.ratio)
         load_weights(downscaler, folder / DOWNSCALER_FILE)
@@ -146,6 +166,15 @@ class ThumbNet:
         for name, network in ((DOWNSCALER_FILE, self.downscaler), (STUDENT_FILE, self.student)):
             write_atomically(folder / name, weights_as_bytes(network))
         write_json(folder / DESCRIPTION_FILE, {"format": FORMAT, **asdict(self.description)})
+
+    def reparameterised(self) -> "ThumbNet":
+        """The same bundle with S's branches for training fused, as RepVGG and its kin have them; this one stays.
+
+        The answers are the same but for rounding. A student without such branches is copied as it is.
+        """
+        student = reparameterise(copy.deepcopy(self.student))
+        description = replace(self.description, reparameterised=True)
+        return ThumbNet(description, copy.deepcopy(self.downscaler), student)
 
     def to(self, device: str | torch.device) -> "ThumbNet":
         """Moves both networks to a device, and returns itself."""
@@ -267,6 +296,8 @@ def _read_description(folder: Path, asked: Path) -> BundleDescription:
             downscaler=DownscalerSettings(**content["downscaler"]),
             student=StudentSettings(**content["student"]),
             multilabel=content.get("multilabel", False),
+            config=content.get("config"),
+            reparameterised=bool(content.get("reparameterised", False)),
         )
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise CheckpointError(f"{file} is damaged ({error}); copy the bundle again") from error

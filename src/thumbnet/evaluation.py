@@ -28,10 +28,10 @@ from thumbnet.devices import cache_folder, choose_device, reading_workers
 from thumbnet.errors import CheckpointError, NetworkError
 from thumbnet.networks.architectures import require_trust
 from thumbnet.networks.assembly import build_teacher
+from thumbnet.networks.class_names import check_same_classes
 from thumbnet.networks.downscaler import FixedDownscaler, to_8bit
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.student import make_student
-from thumbnet.networks.teacher import check_classes
 from thumbnet.profiling import count_macs, count_parameters
 from thumbnet.progress import Announcer
 from thumbnet.run_folder import RunFolder
@@ -151,8 +151,9 @@ def _networks(bundle: ThumbNet, settings: TrainSettings, allow_code: bool, annou
     bicubic = FixedDownscaler(bundle.description.ratio, "bicubic").to(device)
     try:
         require_trust(settings.teacher, allow_code, "the run's config.yaml")
-        teacher = build_teacher(settings, bundle.labels)[0].network.eval()
-        check_classes(teacher, bundle.image_side, bundle.labels)
+        built = build_teacher(settings, bundle.labels)
+        teacher = built.classifier.network.eval()
+        check_same_classes(built.classes, bundle.labels)
     except (NetworkError, CheckpointError) as error:
         announcer.warn(f"the teacher is not at hand, so only the student is evaluated ({error})")
         return _Networks(teacher=None, untrained=None, bicubic=bicubic)

@@ -67,11 +67,12 @@ def fit(
     assembly = assemble(settings, pictures.train.classes, tap_features=objective.needs_features)
     for warning in assembly.warnings:
         announcer.warn(warning)
+    pictures = pictures.in_classes(assembly.classes)
 
     plan = _plan(settings, run, pictures, assembly, objective, announcer)
     trained = _run(plan, pictures, resume, overwrite)
 
-    bundle = ThumbNet.from_training(trained, assembly.preprocessing, pictures.train.classes, settings)
+    bundle = ThumbNet.from_training(trained, assembly.preprocessing, assembly.classes, settings)
     bundle.save(run.bundle)
     announcer.say(f"bundle: {run.bundle}")
     # The evaluation reads the bundle back, so that what is measured is what ships.
@@ -170,6 +171,11 @@ class _OpenedPictures:
     fingerprint: str
     fingerprint_of_both: str
     unreadable: list[dict[str, str]]
+
+    def in_classes(self, classes: tuple[str, ...]) -> "_OpenedPictures":
+        """The same with labels that count in the teacher's classes."""
+        train, evaluation = (part.in_classes(classes, "the teacher's") for part in (self.train, self.evaluation))
+        return replace(self, train=train, evaluation=evaluation)
 
 
 def _open_pictures(settings: TrainSettings, announcer: Announcer) -> _OpenedPictures:

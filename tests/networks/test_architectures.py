@@ -15,7 +15,8 @@ from torch import nn
 from torchvision import models
 
 from thumbnet.errors import CheckpointError, NetworkError
-from thumbnet.networks.architectures import build_classifier, load_weights, replace_head
+from thumbnet.networks.architectures import build_classifier, replace_head
+from thumbnet.networks.weights import load_weights
 
 FactoryModule = Callable[[str], str]
 
@@ -121,8 +122,10 @@ def test_a_factory_may_describe_its_preprocessing_as_timm_does(factory_module: F
 
 
 @pytest.mark.parametrize("name", ["resnet50", "timm", "timm/", "huggingface/resnet50", ""])
-def test_a_name_of_no_known_source_is_told_the_three(name: str) -> None:
-    with pytest.raises(NetworkError, match=r"give timm/NAME, torchvision/NAME or package\.module:factory") as caught:
+def test_a_name_of_no_known_source_is_told_what_there_is(name: str) -> None:
+    with pytest.raises(
+        NetworkError, match=r"give timm/NAME, torchvision/NAME, hf/NAME, a folder with .* or package"
+    ) as caught:
         build_classifier(name, "random")
     assert f"'{name}'" in one_line(caught)
 

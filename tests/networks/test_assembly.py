@@ -116,7 +116,7 @@ def test_a_random_teacher_and_baked_padding_are_warned_about(factories: str) -> 
     )
     random, padding = assemble(chosen, CLASSES, tap_features=True).warnings
     assert "the teacher's weights are random" in random
-    assert "padding seems made for one input size" in padding
+    assert "its padding is made for one input size" in padding
 
 
 def test_baked_padding_is_warned_about_at_a_kept_stem_resolution_too(factories: str) -> None:

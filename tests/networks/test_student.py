@@ -8,7 +8,7 @@ from torch import nn
 
 from thumbnet.config import StudentSettings
 from thumbnet.errors import NetworkError
-from thumbnet.networks.student import keep_stem_resolution, make_student, padding_warning, smallest_side
+from thumbnet.networks.student import fit_student, make_student, padding_warning, smallest_side
 from thumbnet.networks.taps import trace_layers
 from thumbnet.profiling import count_macs, count_parameters
 
@@ -22,7 +22,7 @@ def valid_convolutions() -> nn.Module:
     return nn.Sequential(*convolutions, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
 
 
-def padded_for_one_size() -> nn.Module:
+def padded_for_one_size() -> nn.Sequential:
     """Five strided layers with "same" padding as 224 px needs it, like efficientnet_pytorch's."""
     stages = [nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 3, 3, stride=2)) for _ in range(5)]
     return nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -71,13 +71,13 @@ def test_kept_stem_resolution_doubles_the_size_of_the_features(tiny_classifier: 
 
 def test_kept_stem_resolution_finds_the_stride_behind_a_convolution_without_padding() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(3, stride=2, padding=1), nn.Conv2d(4, 4, 3, stride=2))
-    keep_stem_resolution(network, 32)
+    fit_student(network, FINE, 32, 16)
     assert [layer.stride for layer in network] == [(1, 1), 1, (2, 2)]
 
 
 def test_kept_stem_resolution_needs_a_stride() -> None:
     with pytest.raises(NetworkError, match=r"student\.keep_stem_resolution: .*no strided first layer; leave it out"):
-        keep_stem_resolution(valid_convolutions(), 32)
+        fit_student(valid_convolutions(), FINE, 32, 16)
 
 
 def test_a_thumbnail_too_small_names_the_layer_that_broke_and_the_smallest_side() -> None:
@@ -99,17 +99,22 @@ def test_smallest_side_is_found_from_any_bracket(too_small: int, works: int) -> 
     assert smallest_side(valid_convolutions(), too_small, works) == 13
 
 
-def test_padding_made_for_one_size_is_warned_about() -> None:
-    network = padded_for_one_size()
-    teacher, student = trace_layers(network, 224), trace_layers(network, 56)
-    warning = padding_warning(teacher, student, ("4",), ratio=4.0)
+def test_padding_made_for_one_size_is_warned_about_wherever_it_is() -> None:
+    warning = padding_warning(fit_student(padded_for_one_size(), PLAIN, 224, 56), ratio=4)
     assert warning is not None
     assert "the student's features at '4' are 1 px wide, not 2" in warning
-    assert padding_warning(teacher, student, ("0",), ratio=4.0) is None
+    assert "\n" not in warning
+    only_its_first_layers = padded_for_one_size()[:1]
+    assert isinstance(only_its_first_layers, nn.Module)
+    assert padding_warning(fit_student(only_its_first_layers, PLAIN, 224, 56), ratio=4) is None
 
 
 def test_padding_computed_for_any_size_is_not_warned_about(efficientnet_lite0: nn.Module) -> None:
-    teacher, student = trace_layers(efficientnet_lite0, 224), trace_layers(efficientnet_lite0, 56)
-    spatial = [trace.name for trace in teacher if len(trace.shape) == 3 and trace.shape[-1] > 1]
-    assert len(spatial) > 50
-    assert padding_warning(teacher, student, spatial, ratio=4.0) is None
+    fit = fit_student(copy.deepcopy(efficientnet_lite0), PLAIN, 224, 56)
+    assert sum(trace.is_map and trace.shape[-1] > 1 for trace in fit.at_image_side) > 50
+    assert padding_warning(fit, ratio=4) is None
+
+
+@pytest.mark.parametrize("settings", [FINE, StudentSettings(keep_stride=2), StudentSettings(dilate_last_stage=True)])
+def test_what_an_option_makes_finer_is_no_lost_row(efficientnet_lite0: nn.Module, settings: StudentSettings) -> None:
+    assert padding_warning(fit_student(copy.deepcopy(efficientnet_lite0), settings, 224, 56), ratio=4) is None

@@ -1,31 +1,34 @@
-"""A name becomes a classifier: `timm/NAME`, `torchvision/NAME`, or `package.module:factory`.
+"""A name becomes a classifier: `timm/NAME`, `torchvision/NAME`, `hf/NAME`, or `package.module:factory`.
 
-Builds networks and loads weights into them; freezing, copying and shrinking happen elsewhere.
+Builds networks; loading files of weights, freezing, copying and shrinking happen elsewhere.
 """
 
 import difflib
 import importlib
 import inspect
-import json
-import pickle
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import CheckpointError, NetworkError
+from thumbnet.networks.adapters import adapter_for, head_names
 from thumbnet.networks.data_config import timm_preprocessing, torchvision_preprocessing
+from thumbnet.networks.hugging_face import (
+    build_from_config,
+    build_pretrained,
+    hugging_face_labels,
+    hugging_face_preprocessing,
+    is_model_folder,
+    read_config,
+)
 
 Start = Literal["pretrained", "random"]
 HEAD_STD = 0.01
-LABELS_KEY = "thumbnet_labels"
+IMAGENET_CLASSES = 1000
 # Ours, so a bundle that names them runs no stranger's code.
 TRUSTED_FACTORIES = ("thumbnet.data.samples:efficientnet_lite0",)
 
@@ -37,36 +40,48 @@ class Classifier:
     Attributes:
         network: Maps normalised images `[batch, 3, side, side]` to logits `[batch, classes]`.
         preprocessing: What it was trained with; None where its makers do not say.
+        label_sets: The makers' names of the classes in the order of the outputs, each a possible naming; empty where
+            they give none, or where the head is not the makers'.
     """
 
     network: nn.Module
     preprocessing: Preprocessing | None
+    label_sets: tuple[tuple[str, ...], ...] = ()
 
 
-def build_classifier(name: str, start: Start, classes: int | None = None) -> Classifier:
-    """Builds a classifier by name.
+def build_classifier(
+    name: str, start: Start, classes: int | None = None, config: dict[str, Any] | None = None
+) -> Classifier:
+    """Builds a classifier by name, and does once what its family needs.
 
     Args:
-        name: `timm/NAME`, `torchvision/NAME`, or `package.module:factory`. A factory may take `pretrained` and
-            `num_classes`; it is given what it takes.
+        name: `timm/NAME`, `torchvision/NAME`, `hf/NAME` or a folder with a model of `transformers`, or
+            `package.module:factory`. A factory may take `pretrained` and `num_classes`; it is given what it takes.
         start: Whether to load the makers' pretrained weights.
         classes: Number of outputs; None keeps the makers' own. A different number gets a new, nearly silent head,
             unless a factory that takes `num_classes` makes its own.
+        config: Of a model of `transformers`, where it is known: the name is then not looked up, and `start` is random.
 
     Raises:
         NetworkError: If the name is unknown, or pretrained weights cannot be had.
     """
     source, _, rest = name.partition("/")
-    if source == "timm" and rest:
+    if config is not None:
+        classifier = Classifier(network=build_from_config(config, name, classes), preprocessing=None)
+    elif source == "timm" and rest:
         classifier = _from_timm(rest, start)
     elif source == "torchvision" and rest:
         classifier = _from_torchvision(rest, start)
     elif re.fullmatch(r"[\w.]+:\w+", name):
         classifier = _from_factory(name, start, classes)
+    elif (source == "hf" and rest) or is_model_folder(name):
+        classifier = _from_hugging_face(name, start, classes)
     else:
-        raise NetworkError(f"teacher '{name}' is unknown; give timm/NAME, torchvision/NAME or package.module:factory")
-    if classes is not None:
-        replace_head(classifier.network, classes)
+        known = "timm/NAME, torchvision/NAME, hf/NAME, a folder with a Hugging Face model, or package.module:factory"
+        raise NetworkError(f"teacher '{name}' is unknown; give {known}")
+    adapter_for(classifier.network).prepare(classifier.network)
+    if classes is not None and replace_head(classifier.network, classes):
+        return replace(classifier, label_sets=())
     return classifier
 
 
@@ -86,96 +101,56 @@ def require_trust(name: str, allow_code: bool, where: str) -> None:
         raise CheckpointError(f"{asks}; if you trust it, give allow_code=True or --allow-code")
 
 
-def replace_head(network: nn.Module, classes: int) -> None:
-    """Gives a network a new last layer with `classes` outputs, if it has another number.
+def replace_head(network: nn.Module, classes: int) -> bool:
+    """Gives a network a new last layer with `classes` outputs, if it has another number; a network of two heads two.
 
     The new weights are small, so that training starts from an even answer instead of a loud wrong one.
+
+    Returns:
+        Whether there is anything new.
 
     Raises:
         NetworkError: If no last linear or 1×1 convolution layer is found.
     """
-    heads = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    heads = head_names(network)
     if not heads:
         raise NetworkError("teacher: no linear layer to replace; give a factory that takes num_classes")
-    name, head = heads[-1]
+    replaced = [_replace_layer(network, name, classes) for name in heads]
+    return any(replaced)
+
+
+def _replace_layer(network: nn.Module, name: str, classes: int) -> bool:
+    head = network.get_submodule(name)
     new: nn.Linear | nn.Conv2d
     if isinstance(head, nn.Linear):
         if head.out_features == classes:
-            return
+            return False
         new = nn.Linear(head.in_features, classes)
     else:
-        if head.out_channels == classes:
-            return
-        if head.kernel_size != (1, 1):
+        convolution = cast(nn.Conv2d, head)
+        if convolution.out_channels == classes:
+            return False
+        if convolution.kernel_size != (1, 1):
             raise NetworkError(
                 f"teacher: its last layer '{name}' is no classifier; give a factory that takes num_classes"
             )
-        new = nn.Conv2d(head.in_channels, classes, kernel_size=1)
+        new = nn.Conv2d(convolution.in_channels, classes, kernel_size=1)
     nn.init.normal_(new.weight, std=HEAD_STD)
     nn.init.zeros_(cast(Tensor, new.bias))
     parent, _, attribute = name.rpartition(".")
     setattr(network.get_submodule(parent), attribute, new)
+    return True
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Loads a file of weights, all of them or none.
+def reparameterise(network: nn.Module) -> nn.Module:
+    """Fuses the branches that RepVGG and its kin have for training only, in place; the answers stay the same.
 
-    Args:
-        network: Where they go.
-        path: `.safetensors`, or a `.pth`/`.pt` file holding a dictionary of tensors. Nothing is unpickled.
-
-    Raises:
-        CheckpointError: If the file is missing, damaged, unsafe, or holds the weights of something else.
+    A network without such branches stays as it is.
     """
-    tensors = _read_tensors(path)
-    expected = network.state_dict()
-    missing = [key for key in expected if key not in tensors]
-    unexpected = [key for key in tensors if key not in expected]
-    misshapen = [key for key in expected if key in tensors and expected[key].shape != tensors[key].shape]
-    if misshapen and not missing and not unexpected:
-        key = misshapen[-1]
-        shapes = f"{key} is {list(tensors[key].shape)}, the network's is {list(expected[key].shape)}"
-        raise CheckpointError(
-            f"weights: {path} does not fit: {shapes}; check the number of classes and the network's name"
-        )
-    if missing or unexpected or misshapen:
-        example = f"it lacks {missing[0]}" if missing else f"it has {unexpected[0]}, which the network lacks"
-        raise CheckpointError(f"weights: {path} holds another network's weights ({example}); check the network's name")
-    network.load_state_dict(tensors)
+    from timm.utils import reparameterize_model
 
-
-def stored_labels(path: Path) -> tuple[str, ...] | None:
-    """Names of the classes that a file of weights carries; None where it carries none."""
-    if path.suffix != ".safetensors" or not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            labels = json.loads((file.metadata() or {}).get(LABELS_KEY, "null"))
-    except (SafetensorError, ValueError):
-        return None
-    return tuple(labels) if isinstance(labels, list) else None
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise CheckpointError(
-            f"weights: no file at {path}; give pretrained, random or an existing .safetensors or .pth file"
-        )
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        unsafe = "is damaged, or holds objects other than tensors, which are never loaded"
-        raise CheckpointError(f"weights: {path} {unsafe}; save network.state_dict() instead") from error
-    except Exception as error:  # the readers do not check what they read: a damaged file fails in any way
-        raise CheckpointError(f"weights: {path} is damaged or no file of weights; save it again") from error
-    for key in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()) or not content:
-        raise CheckpointError(f"weights: {path} holds something other than weights; save network.state_dict()")
-    return content
+    fused: nn.Module = reparameterize_model(network.eval(), inplace=True)
+    return fused
 
 
 def _from_timm(name: str, start: Start) -> Classifier:
@@ -186,7 +161,18 @@ def _from_timm(name: str, start: Start) -> Classifier:
         hint = f"; did you mean {', '.join(f'timm/{other}' for other in near)}?" if near else ""
         raise NetworkError(f"teacher: timm has no network '{name}'{hint or '; see timm.list_models()'}")
     network = _with_weights(f"timm/{name}", lambda: timm.create_model(name, pretrained=start == "pretrained"))
-    return Classifier(network=network, preprocessing=timm_preprocessing(network))
+    return Classifier(network=network, preprocessing=timm_preprocessing(network), label_sets=_imagenet_labels(network))
+
+
+def _imagenet_labels(network: nn.Module) -> tuple[tuple[str, ...], ...]:
+    """ImageNet's classes as WordNet numbers and as first descriptions, for timm's networks of 1000 classes."""
+    from timm.data import ImageNetInfo
+
+    if getattr(network, "num_classes", None) != IMAGENET_CLASSES:
+        return ()
+    info = ImageNetInfo()
+    first = tuple(description.split(",")[0] for description in info.label_descriptions())
+    return tuple(info.label_names()), first
 
 
 def _from_torchvision(name: str, start: Start) -> Classifier:
@@ -197,7 +183,19 @@ def _from_torchvision(name: str, start: Start) -> Classifier:
     weights = models.get_model_weights(name).DEFAULT
     wanted = weights if start == "pretrained" else None
     network = _with_weights(f"torchvision/{name}", lambda: models.get_model(name, weights=wanted))
-    return Classifier(network=network, preprocessing=torchvision_preprocessing(weights.transforms()))
+    if hasattr(network, "transform_input"):
+        # It is set with pretrained weights only, and a bundle is rebuilt without any.
+        network.transform_input = True  # type: ignore[assignment]
+    preprocessing = torchvision_preprocessing(weights.transforms())
+    return Classifier(network=network, preprocessing=preprocessing, label_sets=(tuple(weights.meta["categories"]),))
+
+
+def _from_hugging_face(name: str, start: Start, classes: int | None) -> Classifier:
+    config = read_config(name)
+    network = build_pretrained(name, classes) if start == "pretrained" else build_from_config(config, name, classes)
+    labels = hugging_face_labels(config) if classes in (None, config["num_labels"]) else None
+    preprocessing = hugging_face_preprocessing(name)
+    return Classifier(network=network, preprocessing=preprocessing, label_sets=(labels,) if labels else ())
 
 
 def _from_factory(name: str, start: Start, classes: int | None) -> Classifier:

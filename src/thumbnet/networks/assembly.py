@@ -1,5 +1,6 @@
 """From settings to the networks of a run: T frozen, E and S ready to train, the feature mapping between them."""
 
+import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,13 +9,16 @@ from torch import nn
 from thumbnet.config import TrainSettings
 from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import ConfigError, NetworkError
-from thumbnet.networks.architectures import Classifier, Start, build_classifier, load_weights, stored_labels
+from thumbnet.networks.adapters import fit_to_side
+from thumbnet.networks.architectures import Classifier, Start, build_classifier
+from thumbnet.networks.class_names import agreed_classes
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.feature_mapping import FeatureMapping, build_feature_mapping
 from thumbnet.networks.pair import Pair
-from thumbnet.networks.student import make_student, padding_warning
+from thumbnet.networks.student import fit_student, padding_warning
 from thumbnet.networks.taps import TappedNetwork, default_layers, trace_layers
-from thumbnet.networks.teacher import Teacher, check_classes
+from thumbnet.networks.teacher import Teacher, check_classes, count_classes
+from thumbnet.networks.weights import fits_file, load_weights, stored_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,7 @@ class Assembly:
         pair: E, S and the feature mapping.
         preprocessing: How T, and so E, wants its pictures.
         feature_shapes: Channels, height and width of T's tapped features, by layer.
+        classes: Names of the outputs, in their order.
         warnings: What the user should know before training.
     """
 
@@ -33,6 +38,22 @@ class Assembly:
     pair: Pair
     preprocessing: Preprocessing
     feature_shapes: dict[str, tuple[int, ...]]
+    classes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltTeacher:
+    """T with its weights.
+
+    Attributes:
+        classifier: The network, fitted to the image side, and how it wants its pictures.
+        classes: Names of its outputs, in their order; all of the data's are among them.
+        warnings: What the user should know before training.
+    """
+
+    classifier: Classifier
+    classes: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -49,7 +70,8 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
         NetworkError: If the teacher does not fit the data, or the student does not run at the thumbnail side.
         CheckpointError: If the weights do not fit the teacher.
     """
-    classifier, warnings = build_teacher(settings, classes)
+    built = build_teacher(settings, classes)
+    classifier, warnings = built.classifier, built.warnings
     preprocessing = fit_preprocessing(classifier, settings)
     side = preprocessing.image_side
     if side % settings.ratio or side < settings.ratio:
@@ -57,22 +79,21 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
         raise ConfigError(
             f"ratio {settings.ratio} does not divide the image side {side} px; give --image-side {nearest}"
         )
-    check_classes(classifier.network, side, classes)
     thumbnail_side = side // settings.ratio
-    student = make_student(classifier.network, settings.student, side, thumbnail_side)
+    student = copy.deepcopy(classifier.network).requires_grad_(True)
+    fit = fit_student(student, settings.student, side, thumbnail_side)
+    padding = padding_warning(fit, settings.ratio)
+    warnings += (padding,) if padding else ()
 
     layers: tuple[str, ...] = ()
     mapping = FeatureMapping({})
     shapes: dict[str, tuple[int, ...]] = {}
     if tap_features:
-        teacher_traces, student_traces = trace_layers(classifier.network, side), trace_layers(student, thumbnail_side)
+        teacher_traces, student_traces = trace_layers(classifier.network, side), fit.at_thumbnail_side
         layers = settings.feature_mapping.layers or default_layers(teacher_traces)
         tapped_teacher = TappedNetwork(classifier.network, layers)
         mapping = build_feature_mapping(teacher_traces, student_traces, layers, settings.feature_mapping.channels)
         shapes = {trace.name: trace.shape for trace in teacher_traces if trace.name in layers}
-        expected_ratio = settings.ratio / (2 if settings.student.keep_stem_resolution else 1)
-        padding = padding_warning(teacher_traces, student_traces, layers, expected_ratio)
-        warnings += (padding,) if padding else ()
     else:
         tapped_teacher = TappedNetwork(classifier.network)
     downscaler = build_downscaler(settings.downscaler, settings.ratio)
@@ -82,6 +103,7 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
         pair=pair,
         preprocessing=preprocessing,
         feature_shapes=shapes,
+        classes=built.classes,
         warnings=warnings,
     )
 
@@ -89,39 +111,47 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
 def assemble_teacher_training(settings: TrainSettings, classes: tuple[str, ...]) -> Assembly:
     """The same for fine-tuning a teacher: the student is the classifier itself, the thumbnail is the image."""
     classifier = build_classifier(settings.teacher, _start(settings.teacher_weights), len(classes))
-    if _is_file(settings.teacher_weights):
-        load_weights(classifier.network, Path(settings.teacher_weights))
     preprocessing = fit_preprocessing(classifier, settings)
+    _fit_to_image(classifier.network, preprocessing.image_side, settings.teacher_weights)
     check_classes(classifier.network, preprocessing.image_side, classes)
     pair = Pair(
         nn.Identity(), TappedNetwork(classifier.network), FeatureMapping({}), preprocessing.mean, preprocessing.std
     )
     nobody = Teacher(TappedNetwork(nn.Identity()))
-    return Assembly(teacher=nobody, pair=pair, preprocessing=preprocessing, feature_shapes={}, warnings=())
+    return Assembly(
+        teacher=nobody, pair=pair, preprocessing=preprocessing, feature_shapes={}, classes=classes, warnings=()
+    )
 
 
-def build_teacher(settings: TrainSettings, classes: tuple[str, ...]) -> tuple[Classifier, tuple[str, ...]]:
-    """The teacher with its weights, and what to warn about.
+def build_teacher(settings: TrainSettings, classes: tuple[str, ...]) -> BuiltTeacher:
+    """The teacher with its weights, fitted to the image side.
+
+    Args:
+        settings: The run's.
+        classes: The data's; empty where it has no labels.
 
     Raises:
-        NetworkError: If it cannot be built.
+        NetworkError: If it cannot be built, or its classes are not the data's.
         CheckpointError: If its weights do not fit.
     """
     weights = settings.teacher_weights
-    start = _start(weights)
+    stored = stored_labels(Path(weights)) if _is_file(weights) else None
     # A makers' pretrained teacher keeps its own classes, so that a wrong number is found and not papered over.
-    own_head = weights == "pretrained"
-    classifier = build_classifier(settings.teacher, start, None if own_head else len(classes))
-    if _is_file(weights):
-        load_weights(classifier.network, Path(weights))
-        labels = stored_labels(Path(weights))
-        if labels is not None and labels != classes:
-            differing = f"the teacher's classes are {', '.join(labels[:4])}, the data's {', '.join(classes[:4])}"
-            raise NetworkError(f"{differing}; name the class folders as the teacher was trained with, or train it anew")
-    random = (
-        ("the teacher's weights are random: it teaches nothing; use it for tests only",) if weights == "random" else ()
+    outputs = None if weights == "pretrained" else len(stored or classes) or None
+    classifier = build_classifier(settings.teacher, _start(weights), outputs)
+    side = fit_preprocessing(classifier, settings).image_side
+    _fit_to_image(classifier.network, side, weights)
+    agreed, warning = agreed_classes(
+        classes,
+        count_classes(classifier.network, side),
+        classifier.label_sets if stored is None else (stored,),
+        trained=stored is not None,
+        mapped=settings.class_map is not None,
     )
-    return classifier, random
+    warnings: tuple[str, ...] = (warning,) if warning else ()
+    if weights == "random":
+        warnings += ("the teacher's weights are random: it teaches nothing; use it for tests only",)
+    return BuiltTeacher(classifier=classifier, classes=agreed, warnings=warnings)
 
 
 def fit_preprocessing(classifier: Classifier, settings: TrainSettings) -> Preprocessing:
@@ -140,6 +170,22 @@ def fit_preprocessing(classifier: Classifier, settings: TrainSettings) -> Prepro
     if settings.views.crop_share is not None:
         preprocessing = replace(preprocessing, crop_share=settings.views.crop_share)
     return preprocessing
+
+
+def _fit_to_image(network: nn.Module, image_side: int, weights: str) -> None:
+    """Fits a network as built to the image side, and loads its weights if they are a file.
+
+    Learned positions in a file are those of the makers' side, or of the side at which a run of ours trained it: they
+    are loaded before the network is fitted, or after.
+    """
+    as_built = {name: value.shape for name, value in network.state_dict().items()}
+    if _is_file(weights) and fits_file(as_built, Path(weights)):
+        load_weights(network, Path(weights))
+        fit_to_side(network, image_side)
+        return
+    fit_to_side(network, image_side)
+    if _is_file(weights):
+        load_weights(network, Path(weights))
 
 
 def _start(weights: str) -> Start:

@@ -45,5 +45,15 @@ def agreed_classes(
     return data, f"{differing}: taken to be the same in this order; --class-map says so without this warning"
 
 
+def check_same_classes(teacher: tuple[str, ...], bundle: tuple[str, ...]) -> None:
+    """Makes sure that a teacher's outputs and a bundle's stand for the same classes.
+
+    Raises:
+        NetworkError: If they do not.
+    """
+    if teacher != bundle:
+        raise NetworkError(f"the teacher's classes are {_shown(teacher)}, the bundle's {_shown(bundle)}")
+
+
 def _shown(names: tuple[str, ...]) -> str:
     return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")

@@ -85,13 +85,13 @@ def build_feature_mapping(
     Raises:
         NetworkError: If a layer gives no spatial features.
     """
-    teacher_shapes = {trace.name: trace.shape for trace in teacher}
-    student_shapes = {trace.name: trace.shape for trace in student}
+    teacher_traces = {trace.name: trace for trace in teacher}
+    student_shapes = {trace.name: trace.shape for trace in student if trace.is_map}
     decoders: dict[str, nn.Module] = {}
     for layer in layers:
-        shape = teacher_shapes.get(layer)
-        if shape is None or len(shape) != 3 or layer not in student_shapes:
-            given = "is not there" if shape is None else f"gives {list(shape)}, not channels × height × width"
+        trace = teacher_traces.get(layer)
+        if trace is None or not trace.is_map or layer not in student_shapes:
+            given = "is not there" if trace is None else f"gives {list(trace.shape)}, not channels × height × width"
             raise NetworkError(f"feature_mapping.layers: '{layer}' {given}; choose a convolutional layer or block")
-        decoders[layer] = Decoder(student_shapes[layer], shape, channels)
+        decoders[layer] = Decoder(student_shapes[layer], trace.shape, channels)
     return FeatureMapping(decoders)

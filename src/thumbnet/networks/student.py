@@ -3,19 +3,35 @@
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import nn
 
 from thumbnet.config import StudentSettings
 from thumbnet.errors import NetworkError
+from thumbnet.networks.adapters import fit_to_side
+from thumbnet.networks.strides import StridedStep, dilate_after, keep_step, strided_steps
 from thumbnet.networks.taps import LayerTrace, trace_layers
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentFit:
+    """What fitting a copy to the thumbnail found.
+
+    Attributes:
+        at_image_side: The fitted copy's layers, were it given an image; with plain settings the teacher's own.
+        at_thumbnail_side: Its layers at the thumbnail side.
+    """
+
+    at_image_side: tuple[LayerTrace, ...]
+    at_thumbnail_side: tuple[LayerTrace, ...]
 
 
 def make_student(teacher: nn.Module, settings: StudentSettings, image_side: int, thumbnail_side: int) -> nn.Module:
     """Copies the teacher and fits the copy to the thumbnail.
 
     Args:
-        teacher: The classifier whose architecture and weights the student starts from.
+        teacher: The classifier whose architecture and weights the student starts from, fitted to the image side.
         settings: How to fit it.
         image_side: Side of the teacher's input, px.
         thumbnail_side: Side of the student's input, px.
@@ -24,74 +40,134 @@ def make_student(teacher: nn.Module, settings: StudentSettings, image_side: int,
         A trainable network that takes `[batch, 3, thumbnail_side, thumbnail_side]`.
 
     Raises:
-        NetworkError: If the copy cannot run at the thumbnail side; names the layer that broke and the smallest side
-            that works.
+        NetworkError: As `fit_student`.
     """
     student = copy.deepcopy(teacher).requires_grad_(True)
-    if settings.keep_stem_resolution:
-        keep_stem_resolution(student, image_side)
+    fit_student(student, settings, image_side, thumbnail_side)
+    return student
+
+
+def fit_student(network: nn.Module, settings: StudentSettings, image_side: int, thumbnail_side: int) -> StudentFit:
+    """Fits a network to the thumbnail, in place: the one way from a teacher to a student, in training and in bundles.
+
+    Args:
+        network: A copy of the teacher, or a network of the same architecture with any weights, fitted to any side.
+        settings: How to fit it.
+        image_side: Side of the teacher's input, px.
+        thumbnail_side: Side of the student's input, px.
+
+    Raises:
+        NetworkError: If the network has no layer for an option, or cannot run with it; or if it cannot run at the
+            thumbnail side: then names the layer that broke and the smallest side that works.
+    """
+    option = option_name(settings)
+    if option:
+        _refine(network, settings, image_side)
     try:
-        trace_layers(student, thumbnail_side)
+        at_image_side = _trace_at(network, image_side)
     except NetworkError as error:
-        smallest = smallest_side(student, thumbnail_side, image_side)
+        if option is None:
+            advice = "it does not run at the teacher's side either"
+            raise NetworkError(f"student {error}; {advice}: give a larger --image-side") from error
+        advice = "this network's parts need its own strides: leave it out, or give a smaller --ratio"
+        raise NetworkError(f"student.{option}: {error}; {advice}") from error
+    try:
+        fit_to_side(network, thumbnail_side)
+        at_thumbnail_side = trace_layers(network, thumbnail_side)
+    except (NetworkError, ArithmeticError, RuntimeError, ValueError, AssertionError) as error:
+        smallest = smallest_side(network, thumbnail_side, image_side)
         advice = (
             f"the smallest side that works is {smallest} px"
             if smallest
             else "it does not run at the teacher's side either"
         )
-        raise NetworkError(f"student {error}; {advice}: give a smaller --ratio or a larger --image-side") from error
-    return student
+        found = error if isinstance(error, NetworkError) else f"cannot be fitted to {thumbnail_side} px ({error})"
+        raise NetworkError(f"student {found}; {advice}: give a smaller --ratio or a larger --image-side") from error
+    return StudentFit(at_image_side=tuple(at_image_side), at_thumbnail_side=tuple(at_thumbnail_side))
 
 
-def keep_stem_resolution(network: nn.Module, image_side: int) -> None:
-    """Gives the first strided layer stride 1, in place: same weights, features twice as fine.
+def option_name(settings: StudentSettings) -> str | None:
+    """The option that makes the features finer, as it is written after `student.`; None where none does."""
+    if settings.keep_stem_resolution:
+        return "keep_stem_resolution"
+    if settings.keep_stride is not None:
+        return f"keep_stride {settings.keep_stride}"
+    return "dilate_last_stage" if settings.dilate_last_stage else None
 
-    Raises:
-        NetworkError: If no layer has a stride.
-    """
-    smaller = (network.get_submodule(trace.name) for trace in trace_layers(network, image_side) if trace.strided)
-    # A convolution without padding makes its input smaller, too, but not by a stride.
-    layer = next((layer for layer in smaller if getattr(layer, "stride", 1) not in (1, (1, 1))), None)
-    if layer is None:
-        raise NetworkError("student.keep_stem_resolution: the network has no strided first layer; leave it out")
-    layer.stride = 1 if isinstance(layer.stride, int) else (1, 1)  # type: ignore[assignment]
+
+def _refine(network: nn.Module, settings: StudentSettings, image_side: int) -> None:
+    """Keeps the resolution where the settings ask for it, in place."""
+    fit_to_side(network, image_side)
+    traces = trace_layers(network, image_side)
+    steps = strided_steps(network, traces)
+    option = f"student.{option_name(settings)}"
+    if not steps:
+        raise NetworkError(f"{option}: the network has no strided first layer; leave it out")
+    if settings.dilate_last_stage:
+        if len(steps) == 1:
+            advice = "with only one strided step it has no last stage; give keep_stem_resolution instead"
+            raise NetworkError(f"{option}: the network is made finer at its first layer alone: {advice}")
+        keep_step(network, steps[-1])
+        dilate_after(network, traces, steps[-1])
+        return
+    keep_step(network, _numbered(steps, settings.keep_stride or 1, option))
+
+
+def _numbered(steps: Sequence[StridedStep], number: int, option: str) -> StridedStep:
+    if number > len(steps):
+        known = "1 alone" if len(steps) == 1 else f"1 to {len(steps)}"
+        raise NetworkError(f"{option}: the network has {len(steps)} strided step(s); give {known}")
+    return steps[number - 1]
+
+
+def _trace_at(network: nn.Module, side: int) -> list[LayerTrace]:
+    """Traces a network as it would be at a side, and leaves it as it is."""
+    fitted = copy.deepcopy(network)
+    fit_to_side(fitted, side)
+    return trace_layers(fitted, side)
 
 
 def smallest_side(network: nn.Module, too_small: int, works: int) -> int | None:
     """Smallest side in (too_small, works] at which a network runs, px; None where it does not run at all."""
-    try:
-        trace_layers(network, works)
-    except NetworkError:
+
+    def runs(side: int) -> bool:
+        try:
+            _trace_at(network, side)
+        except (NetworkError, ArithmeticError, RuntimeError, ValueError, AssertionError):
+            return False
+        return True
+
+    if not runs(works):
         return None
     while works - too_small > 1:
         middle = (works + too_small) // 2
-        try:
-            trace_layers(network, middle)
+        if runs(middle):
             works = middle
-        except NetworkError:
+        else:
             too_small = middle
     return works
 
 
-def padding_warning(
-    teacher: Sequence[LayerTrace], student: Sequence[LayerTrace], layers: Sequence[str], ratio: float
-) -> str | None:
-    """One line if the copy's features come out smaller than the teacher's divided by the ratio.
+def padding_warning(fit: StudentFit, ratio: int) -> str | None:
+    """One line if any of the copy's features come out smaller than those of an image divided by the ratio.
 
     Some networks bake "same" padding for one input size into their layers; a copy at another size then loses a row
-    and a column at every stride without an error.
+    and a column at every stride without an error. Others drop the last row of an odd side by design.
 
     Args:
-        teacher: The teacher's layers at its own side.
-        student: The student's layers at the thumbnail side.
-        layers: Layers to compare.
-        ratio: Expected ratio between their sides.
+        fit: The student's layers at both sides.
+        ratio: Between the two sides.
     """
-    sides = {trace.name: trace.shape[-1] for trace in teacher if len(trace.shape) == 3}
-    for trace in student:
-        if trace.name in layers and trace.name in sides and len(trace.shape) == 3:
-            expected = math.ceil(sides[trace.name] / ratio)
-            if trace.shape[-1] < expected:
-                found = f"the student's features at '{trace.name}' are {trace.shape[-1]} px wide, not {expected}"
-                return f"{found}: its padding seems made for one input size; prefer a network that pads for any size"
-    return None
+    sides = {trace.name: trace.shape[-1] for trace in fit.at_image_side if trace.is_map}
+    lost = [
+        (trace, math.ceil(sides[trace.name] / ratio))
+        for trace in fit.at_thumbnail_side
+        if trace.is_map and trace.name in sides and trace.shape[-1] < math.ceil(sides[trace.name] / ratio)
+    ]
+    if not lost:
+        return None
+    # The last one is what the head reads; of layers within each other, the outermost comes last.
+    trace, expected = lost[-1]
+    found = f"the student's features at '{trace.name}' are {trace.shape[-1]} px wide, not {expected}"
+    cause = "its padding is made for one input size, or drops the last row of an odd side"
+    return f"{found}: {cause}; prefer a network that pads for any size, or another --image-side"

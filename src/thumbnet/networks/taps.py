@@ -1,4 +1,7 @@
-"""Reading the features inside a network, by layer name, without changing the network."""
+"""Reading the features inside a network, by layer name, without changing the network.
+
+Features are maps `[batch, channels, height, width]`, whatever the network computes with.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from thumbnet.errors import NetworkError
+from thumbnet.networks.adapters import adapter_for
 
 Features = dict[str, Tensor]
 
@@ -27,6 +31,7 @@ class TappedNetwork(nn.Module):
         super().__init__()
         self.network = network
         self.layers = tuple(layers)
+        self.as_map = adapter_for(network).as_map
         known = dict(network.named_modules())
         for layer in self.layers:
             if layer not in known:
@@ -38,12 +43,17 @@ class TappedNetwork(nn.Module):
     def forward(
         self, normalised: Float[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch classes"], Features]:
-        """Logits, and the output of each tapped layer by name."""
+        """Logits, and the output of each tapped layer by name, as a map."""
         features: Features = {}
+
+        def keep(layer: str, output: Tensor) -> None:
+            found = self.as_map(self.network, output, normalised.shape[0])
+            features[layer] = output if found is None else found
+
         # Hooks live for one call: a copy of this module (such as the moving average) would share permanent ones.
         handles = [
             self.network.get_submodule(layer).register_forward_hook(
-                lambda module, inputs, output, layer=layer: features.__setitem__(layer, output)
+                lambda module, inputs, output, layer=layer: keep(layer, output)
             )
             for layer in self.layers
         ]
@@ -61,15 +71,19 @@ class LayerTrace:
 
     Attributes:
         name: The layer's name.
-        shape: Its output's shape without the batch.
+        shape: Its output's shape without the batch; of a map: channels, height, width.
+        is_map: Whether its output is a map.
         stage: Whether the layer has layers inside: a block or stage, not a single operation.
         strided: Whether it makes its input spatially smaller, and is a single operation.
+        side_before: Width of its input, px; None where that is no map.
     """
 
     name: str
     shape: tuple[int, ...]
+    is_map: bool
     stage: bool
     strided: bool
+    side_before: int | None
 
 
 def trace_layers(network: nn.Module, side: int) -> list[LayerTrace]:
@@ -85,15 +99,28 @@ def trace_layers(network: nn.Module, side: int) -> list[LayerTrace]:
     traces: list[LayerTrace] = []
     entered: list[str] = []
 
-    def leave(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+    as_map = adapter_for(network).as_map
+
+    def leave(name: str, module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         entered.remove(name)
-        if isinstance(output, Tensor):
-            single = not any(module.children()) or isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm)
-            before = inputs[0] if inputs and isinstance(inputs[0], Tensor) else None
-            smaller = before is not None and before.dim() == output.dim() == 4 and output.shape[-1] < before.shape[-1]
-            traces.append(
-                LayerTrace(name=name, shape=tuple(output.shape[1:]), stage=not single, strided=single and smaller)
+        found = as_map(network, output, 1)
+        if found is None and not isinstance(output, Tensor):
+            return
+        shape = tuple((output if found is None else found).shape[1:])  # type: ignore[attr-defined]
+        before = as_map(network, inputs[0], 1) if inputs else None
+        side_before = None if before is None else before.shape[-1]
+        single = not any(module.children()) or isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm)
+        smaller = found is not None and side_before is not None and found.shape[-1] < side_before
+        traces.append(
+            LayerTrace(
+                name=name,
+                shape=shape,
+                is_map=found is not None,
+                stage=not single,
+                strided=single and smaller,
+                side_before=side_before,
             )
+        )
 
     handles = []
     for name, module in network.named_modules():
@@ -108,7 +135,7 @@ def trace_layers(network: nn.Module, side: int) -> list[LayerTrace]:
     try:
         with torch.no_grad():
             network(torch.zeros(1, 3, side, side, device=device))
-    except (RuntimeError, ValueError, IndexError, AssertionError, ZeroDivisionError) as error:
+    except (RuntimeError, ValueError, IndexError, AssertionError, ZeroDivisionError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         layer = next((name for name in reversed(entered) if name), "its first layer")
         raise NetworkError(f"breaks at {side}×{side} px in layer '{layer}' ({reason})") from error
@@ -129,7 +156,7 @@ def default_layers(traces: Sequence[LayerTrace]) -> tuple[str, ...]:
     Raises:
         NetworkError: If no layer gives spatial features.
     """
-    spatial = [trace for trace in traces if trace.name and len(trace.shape) == 3 and min(trace.shape[1:]) > 1]
+    spatial = [trace for trace in traces if trace.name and trace.is_map and min(trace.shape[1:]) > 1]
     if not spatial:
         raise NetworkError("feature_mapping: the teacher has no spatial features; set --loss.fm 0")
     last = max((index for index, trace in enumerate(spatial) if trace.stage), default=len(spatial) - 1)
