@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy
 
+from thumbnet import processes
 from thumbnet.data.batches import Batch, to_image
 from thumbnet.networks.pair import Pair
 
@@ -29,14 +30,21 @@ def accuracies(logits: Tensor, labels: Tensor, classes: tuple[str, ...]) -> dict
 
 
 def top1_of(pair: Pair, loader: Iterable[Batch], device: torch.device) -> float:
-    """Share of pictures whose most probable class is right."""
-    logits, labels = logits_of(pair, loader, device)
+    """Share of pictures whose most probable class is right, where each process's loader has a share of them."""
+    logits, labels = logits_of(pair, loader, device, shared=True)
     return float((logits.argmax(dim=1) == labels).float().mean())
 
 
 @torch.no_grad()
-def logits_of(pair: Pair, loader: Iterable[Batch], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Logits `[pictures, classes]` and labels `[pictures]`, on the processor; the pair's mode is left as it was."""
+def logits_of(pair: Pair, loader: Iterable[Batch], device: torch.device, shared: bool = False) -> tuple[Tensor, Tensor]:
+    """Logits `[pictures, classes]` and labels `[pictures]`, on the processor; the pair's mode is left as it was.
+
+    Args:
+        pair: The networks.
+        loader: Pictures in order.
+        device: Where to compute.
+        shared: Each process's loader has the next part of the pictures, and every process gets the whole.
+    """
     training = pair.training
     pair.eval()
     logits, labels = [], []
@@ -44,4 +52,6 @@ def logits_of(pair: Pair, loader: Iterable[Batch], device: torch.device) -> tupl
         logits.append(pair(to_image(batch, device)).logits.float().cpu())
         labels.append(batch.label)
     pair.train(training)
+    if shared:
+        return processes.gathered(logits), processes.gathered(labels)
     return torch.cat(logits), torch.cat(labels)
