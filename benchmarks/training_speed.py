@@ -29,9 +29,10 @@ from thumbnet.config import CacheSettings, TrainSettings, ViewSettings
 from thumbnet.data.batches import to_image
 from thumbnet.data.samples import efficientnet_lite0, open_elpv
 from thumbnet.devices import keep_freed_memory
-from thumbnet.loop import Loop, Plan, prepare_loop, train_epoch
+from thumbnet.loop import train_epoch
 from thumbnet.networks.assembly import assemble
 from thumbnet.objective import Objective, paper_terms
+from thumbnet.preparation import Loop, Plan, prepare_loop
 from thumbnet.progress import Announcer
 from thumbnet.run_folder import RunFolder
 from thumbnet.storage import write_json

@@ -42,3 +42,9 @@ def _stage(width_in: int, width_out: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(width_in, width_out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width_out), nn.ReLU()
     )
+
+
+def without_dropout(num_classes: int = 2, pretrained: bool = True) -> nn.Module:
+    """The same without dropout: several processes draw other numbers than one, and nothing else may differ."""
+    network = two_stages(num_classes)
+    return nn.Sequential(*(layer for layer in network if not isinstance(layer, nn.Dropout)))

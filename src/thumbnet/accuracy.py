@@ -11,6 +11,7 @@ from torchmetrics.functional.classification import (
     multilabel_f1_score,
 )
 
+from thumbnet import processes
 from thumbnet.data.batches import Batch, to_image
 from thumbnet.data.labelled import LabelKind
 from thumbnet.networks.pair import Pair
@@ -64,8 +65,15 @@ def agreement(logits: Tensor, others: Tensor, kind: LabelKind = "single") -> flo
 
 
 @torch.no_grad()
-def logits_of(pair: Pair, loader: Iterable[Batch], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Logits `[pictures, classes]` and labels as in `Batch`, on the processor; the pair's mode is left as it was."""
+def logits_of(pair: Pair, loader: Iterable[Batch], device: torch.device, shared: bool = False) -> tuple[Tensor, Tensor]:
+    """Logits `[pictures, classes]` and labels as in `Batch`, on the processor; the pair's mode is left as it was.
+
+    Args:
+        pair: The networks.
+        loader: Pictures in order.
+        device: Where to compute.
+        shared: Each process's loader has the next part of the pictures, and every process gets the whole.
+    """
     training = pair.training
     pair.eval()
     logits, labels = [], []
@@ -73,6 +81,8 @@ def logits_of(pair: Pair, loader: Iterable[Batch], device: torch.device) -> tupl
         logits.append(pair(to_image(batch, device)).logits.float().cpu())
         labels.append(batch.label)
     pair.train(training)
+    if shared:
+        return processes.gathered(logits), processes.gathered(labels)
     return torch.cat(logits), torch.cat(labels)
 
 

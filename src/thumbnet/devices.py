@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from accelerate.tracking import get_available_trackers
 
+from thumbnet import processes
 from thumbnet.config import CacheSettings, OptimizerSettings
 from thumbnet.errors import ConfigError
 
@@ -20,16 +21,18 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` takes an accelerator if there is one.
+    """The device of that name; `auto` takes an accelerator if there is one, and of several the process's own.
 
     Raises:
         ConfigError: If the name is unknown or the device is not there.
     """
     if name == "auto":
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
-        return accelerator or torch.device("cpu")
+        # `accelerate launch --cpu` says so in the environment.
+        on_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+        accelerator = None if on_cpu else torch.accelerator.current_accelerator(check_available=True)
+        return _own_device(accelerator or torch.device("cpu"))
     try:
-        device = torch.device(name)
+        device = _own_device(torch.device(name))
         if device.type not in DEVICE_TYPES:
             raise RuntimeError(f"{device.type} cannot train")
         torch.empty(1, device=device)
@@ -38,19 +41,31 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def _own_device(device: torch.device) -> torch.device:
+    """Of the accelerators of this machine, the one that belongs to this process."""
+    if device.type == "cpu" or not processes.several():
+        return device
+    if device.index is not None:
+        all_the_same = f"device '{device}' would be every process's own"
+        raise ConfigError(f"{all_the_same}; give --device {device.type}, and each of the processes takes another")
+    if processes.local_rank() >= torch.accelerator.device_count():
+        fewer = f"{torch.accelerator.device_count()} {device.type} devices are too few for the processes started here"
+        raise ConfigError(f"{fewer}; start one process a device, or give --device cpu")
+    return torch.device(device.type, processes.local_rank())
+
+
 def check_machine(device: str, tracker: str) -> None:
-    """Makes sure, before a run begins, that its device and its tracker are here.
+    """Makes sure, before a run begins, that its device, its tracker and the launcher's other processes are here.
 
     Raises:
         ConfigError: If one is unknown, missing or not installed.
     """
     choose_device(device)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("training on several processes is not supported; start `thumbnet train` without a launcher")
     available = sorted(str(known) for known in get_available_trackers())
     if tracker != "none" and tracker not in available:
         here = f"available here: none{''.join(f', {other}' for other in available)}"
         raise ConfigError(f"tracker '{tracker}' is unknown or not installed; {here}")
+    processes.connect(choose_device(device))
 
 
 def make_accelerator(device: torch.device, settings: OptimizerSettings, tracker: str, folder: Path) -> Accelerator:

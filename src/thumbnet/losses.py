@@ -170,6 +170,7 @@ def multilabel_distillation(
 def feature_mapping(
     decoded: Mapping[str, Float[Tensor, "_ _ _ _"]],
     teacher_features: Mapping[str, Float[Tensor, "_ _ _ _"]],
+    variances: Mapping[str, Float[Tensor, ""]] | None = None,
 ) -> Float[Tensor, ""]:
     """L_FM: mean squared error of the decoded student features, in units of the teacher features' variance.
 
@@ -179,6 +180,7 @@ def feature_mapping(
     Args:
         decoded: Student features at the teacher's size, by layer; layers differ in channels and size.
         teacher_features: The teacher's, by layer; may hold more layers.
+        variances: Of the teacher's features by layer, where these are a part of the batch only; by default their own.
 
     Returns:
         Scalar, 0 when all agree.
@@ -191,7 +193,8 @@ def feature_mapping(
     errors = []
     for layer, features in decoded.items():
         wanted = _at_least_float32(teacher_features[layer])
-        variance = wanted.detach().var(correction=0).clamp(min=VARIANCE_FLOOR)
+        variance = variances[layer] if variances else wanted.detach().var(correction=0)
+        variance = variance.clamp(min=VARIANCE_FLOOR)
         errors.append(functional.mse_loss(_at_least_float32(features), wanted) / variance)
     return torch.stack(errors).mean()
 

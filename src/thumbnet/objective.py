@@ -12,7 +12,7 @@ the same door as a user's own:
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -37,6 +37,8 @@ class StepTensors:
         student_features: Features of S by layer, at S's size.
         decoded_features: The same, decoded to T's size.
         teacher_features: Features of T by layer.
+        teacher_variances: Variance of each layer of `teacher_features` over the batch of all processes; empty where
+            one process has the whole batch. All other tensors are this process's part of the batch.
     """
 
     image: Tensor
@@ -47,6 +49,7 @@ class StepTensors:
     student_features: Features
     decoded_features: Features
     teacher_features: Features
+    teacher_variances: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def paper_terms(settings: LossSettings, multilabel: bool = False) -> dict[str, T
         return distillation(step.student_logits, _asked(step.teacher_logits), settings.temperature)
 
     def fm(step: StepTensors) -> Tensor:
-        return losses.feature_mapping(step.decoded_features, step.teacher_features)
+        return losses.feature_mapping(step.decoded_features, step.teacher_features, step.teacher_variances)
 
     return {
         "mm": Term(settings.mm, mm, needs_teacher=False, needs_features=False),

@@ -10,8 +10,18 @@ from thumbnet.errors import ConfigError
 from thumbnet.run_folder import RECORD_KEY, RunFolder
 
 VERSIONED = ("thumbnet", "torch", "torchvision", "timm", "accelerate")
-# What may differ between the two halves of a resumed run; only the device can then change its result, by rounding.
-FREE_ON_RESUME = ("output", "workers", "cache", "checkpoint_minutes", "tracker", "device", "allow_unreadable")
+# What may differ between the two halves of a resumed run; only `device` and `compile` can then change its result, by
+# rounding.
+FREE_ON_RESUME = (
+    "output",
+    "workers",
+    "cache",
+    "checkpoint_minutes",
+    "tracker",
+    "device",
+    "compile",
+    "allow_unreadable",
+)
 
 
 def record_of(

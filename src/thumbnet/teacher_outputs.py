@@ -3,15 +3,17 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from thumbnet.config import TrainSettings
 from thumbnet.data.batches import Batch, LoaderSettings, ViewDataset, every_view_loader, to_image
+from thumbnet.data.labelled import Pictures
 from thumbnet.data.preprocessing import Preprocessing, normalise
 from thumbnet.data.teacher_cache import TeacherCache
 from thumbnet.errors import TrainingError
@@ -61,6 +63,19 @@ class CachedTeacher:
         """The answers for the rows of this batch."""
         answers = self.cache.read(batch.row, image.device)
         return answers.pop(LOGITS), answers
+
+
+@torch.no_grad()
+def labelled_by_teacher(
+    pictures: Pictures, teacher: LiveTeacher, loader: DataLoader[Batch], device: torch.device, announcer: Announcer
+) -> Pictures:
+    """Pictures without labels with the class that the teacher gives each, for a student to agree with."""
+    said: list[int] = []
+    for batch in announcer.track(loader, len(loader), "asking the teacher about the pictures to evaluate on"):
+        logits, _ = teacher(batch, to_image(batch, device))
+        assert logits is not None
+        said += logits.argmax(dim=1).tolist()
+    return replace(pictures, labels=tuple(said))
 
 
 def open_cache(

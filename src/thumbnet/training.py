@@ -13,6 +13,7 @@ from typing import Any
 
 from accelerate.utils import set_seed
 
+from thumbnet import processes
 from thumbnet.bundle import ThumbNet, weights_as_bytes
 from thumbnet.config import UNUSED_BY_TEACHERS, DownscalerSettings, LossSettings, TrainSettings
 from thumbnet.data.inspection import inspect
@@ -21,16 +22,18 @@ from thumbnet.data.sources import is_place, open_data, training_split, wanted_by
 from thumbnet.devices import cache_folder, check_machine, reading_workers
 from thumbnet.errors import ConfigError, ThumbNetError
 from thumbnet.evaluation import evaluate, evaluate_teacher
-from thumbnet.loop import Plan, run_loop
+from thumbnet.loop import run_loop
 from thumbnet.networks.assembly import Assembly, assemble, assemble_teacher_training
 from thumbnet.networks.pair import Pair
 from thumbnet.objective import Objective, Term, paper_terms
+from thumbnet.preparation import Plan
 from thumbnet.progress import Announcer
 from thumbnet.report import write_report
 from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import record_of, require_same_record
 
 
+@processes.together()
 def fit(
     settings: TrainSettings | None = None,
     *,
@@ -57,14 +60,15 @@ def fit(
         ThumbNetError: One line that says what is wrong and what to do; see `thumbnet.errors`.
     """
     settings = _settings(settings, changes)
-    announcer = Announcer(quiet)
+    announcer = Announcer(quiet or not processes.is_main())
     objective = Objective({**paper_terms(settings.loss, settings.multilabel), **(terms or {})})
     run = RunFolder(settings.output)
     run.check(resume=resume, overwrite=overwrite, keep=(settings.data, settings.teacher_weights))
     check_machine(settings.device, settings.tracker)
-    pictures = _open_pictures(settings, announcer)
-    set_seed(settings.seed)
-    assembly = assemble(settings, pictures.train.classes, tap_features=objective.needs_features)
+    with processes.main_first():
+        pictures = _open_pictures(settings, announcer)
+        set_seed(settings.seed)
+        assembly = assemble(settings, pictures.train.classes, tap_features=objective.needs_features)
     for warning in assembly.warnings:
         announcer.warn(warning)
     pictures = pictures.in_classes(assembly.classes)
@@ -72,23 +76,13 @@ def fit(
     plan = _plan(settings, run, pictures, assembly, objective, announcer)
     trained = _run(plan, pictures, resume, overwrite)
 
-    bundle = ThumbNet.from_training(trained, assembly.preprocessing, assembly.classes, settings)
-    bundle.save(run.bundle)
-    announcer.say(f"bundle: {run.bundle}")
-    # The evaluation reads the bundle back, so that what is measured is what ships.
-    evaluate(
-        run,
-        settings.data,
-        allow_code=True,  # the teacher's factory has just been imported on the user's word
-        workers=settings.workers,
-        device=settings.device,
-        announcer=announcer,
-    )
-    write_report(run)
-    announcer.say(f"report: {run.report}")
+    if processes.is_main():
+        _finish(run, trained, assembly, assembly.classes, settings, announcer)
+    processes.wait()
     return ThumbNet.load(run.path, allow_code=True)
 
 
+@processes.together()
 def train_teacher(
     settings: TrainSettings | None = None,
     *,
@@ -113,25 +107,48 @@ def train_teacher(
         ThumbNetError: One line that says what is wrong and what to do.
     """
     settings = teacher_settings(_settings(settings, changes))
-    announcer = Announcer(quiet)
+    announcer = Announcer(quiet or not processes.is_main())
     run = RunFolder(settings.output)
     run.check(resume=resume, overwrite=overwrite, keep=(settings.data, settings.teacher_weights))
     check_machine(settings.device, settings.tracker)
-    pictures = _open_pictures(settings, announcer)
-    set_seed(settings.seed)
-    assembly = assemble_teacher_training(settings, pictures.train.classes)
+    with processes.main_first():
+        pictures = _open_pictures(settings, announcer)
+        set_seed(settings.seed)
+        assembly = assemble_teacher_training(settings, pictures.train.classes)
 
     objective = Objective(paper_terms(settings.loss, settings.multilabel))
     plan = _plan(settings, run, pictures, assembly, objective, announcer)
     trained = _run(plan, pictures, resume, overwrite, UNUSED_BY_TEACHERS)
 
-    run.write_teacher_weights(weights_as_bytes(trained.student.network, pictures.train.classes))
-    evaluate_teacher(
-        run, trained, pictures.evaluation, pictures.description, assembly.preprocessing, settings, announcer
+    if processes.is_main():
+        _finish_teacher(run, trained, pictures, assembly, settings, announcer)
+    processes.wait()
+    return run.teacher_weights
+
+
+def _finish(
+    run: RunFolder,
+    trained: Pair,
+    assembly: Assembly,
+    classes: tuple[str, ...],
+    settings: TrainSettings,
+    announcer: Announcer,
+) -> None:
+    """Saves what ships, evaluates it and writes the report."""
+    bundle = ThumbNet.from_training(trained, assembly.preprocessing, classes, settings)
+    bundle.save(run.bundle)
+    announcer.say(f"bundle: {run.bundle}")
+    # The evaluation reads the bundle back, so that what is measured is what ships.
+    evaluate(
+        run,
+        settings.data,
+        allow_code=True,  # the teacher's factory has just been imported on the user's word
+        workers=settings.workers,
+        device=settings.device,
+        announcer=announcer,
     )
     write_report(run)
-    announcer.say(f"teacher: {run.teacher_weights}")
-    return run.teacher_weights
+    announcer.say(f"report: {run.report}")
 
 
 def _settings(settings: TrainSettings | None, changes: Mapping[str, Any]) -> TrainSettings:
@@ -206,6 +223,23 @@ def _open_pictures(settings: TrainSettings, announcer: Announcer) -> _OpenedPict
     )
 
 
+def _finish_teacher(
+    run: RunFolder,
+    trained: Pair,
+    pictures: _OpenedPictures,
+    assembly: Assembly,
+    settings: TrainSettings,
+    announcer: Announcer,
+) -> None:
+    """Saves the teacher, evaluates it and writes the report."""
+    run.write_teacher_weights(weights_as_bytes(trained.student.network, pictures.train.classes))
+    evaluate_teacher(
+        run, trained, pictures.evaluation, pictures.description, assembly.preprocessing, settings, announcer
+    )
+    write_report(run)
+    announcer.say(f"teacher: {run.teacher_weights}")
+
+
 def _run(plan: Plan, pictures: _OpenedPictures, resume: bool, overwrite: bool, unused: Collection[str] = ()) -> Pair:
     """Begins the run, now that data and networks are known to fit, and trains.
 
@@ -214,6 +248,27 @@ def _run(plan: Plan, pictures: _OpenedPictures, resume: bool, overwrite: bool, u
     run, announcer = plan.run, plan.announcer
     losses = {name: term.weight for name, term in plan.objective.terms.items()}
     record = record_of(plan.settings, pictures.fingerprint_of_both, losses, unused)
+    if processes.is_main():
+        _begin(run, record, pictures, resume, overwrite, announcer)
+    processes.wait()
+    try:
+        with processes.together():
+            return run_loop(plan)
+    except ThumbNetError:
+        if processes.is_main():
+            run.discard()
+        raise
+
+
+def _begin(
+    run: RunFolder,
+    record: dict[str, Any],
+    pictures: _OpenedPictures,
+    resume: bool,
+    overwrite: bool,
+    announcer: Announcer,
+) -> None:
+    """Writes the run's first files."""
     if resume:
         require_same_record(run, record)
     run.begin(record, overwrite=overwrite)
@@ -222,11 +277,6 @@ def _run(plan: Plan, pictures: _OpenedPictures, resume: bool, overwrite: bool, u
         first = f"{pictures.unreadable[0]['picture']}: {pictures.unreadable[0]['reason']}"
         left_out = f"{len(pictures.unreadable)} pictures cannot be read and are left out (such as {first})"
         announcer.warn(f"{left_out}; see {run.unreadable}")
-    try:
-        return run_loop(plan)
-    except ThumbNetError:
-        run.discard()
-        raise
 
 
 def _plan(

@@ -10,6 +10,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 from rich.console import Console
 
+from thumbnet import processes
 from thumbnet.bundle import ThumbNet
 from thumbnet.cli.tables import class_table, evaluation_table, info_table, predictions_table
 from thumbnet.config import TrainSettings
@@ -31,6 +32,8 @@ def train(flags: Namespace) -> int:
     """`thumbnet train`."""
     settings = _settings(flags)
     fit(settings, resume=flags.resume, overwrite=flags.overwrite)
+    if not processes.is_main():
+        return 0
     run = RunFolder.open(settings.output)
     _print(evaluation_table(run.read_evaluation() or {}))
     Console().print(f"report: {run.report}", soft_wrap=True)
@@ -41,6 +44,8 @@ def train_teacher(flags: Namespace) -> int:
     """`thumbnet train-teacher`."""
     settings = _settings(flags)
     weights = fit_teacher(settings, resume=flags.resume, overwrite=flags.overwrite)
+    if not processes.is_main():
+        return 0
     _print(evaluation_table(RunFolder.open(settings.output).read_evaluation() or {}))
     Console().print(f"use it with: --teacher {settings.teacher} --teacher-weights {weights}", soft_wrap=True)
     return 0

@@ -4,13 +4,16 @@
 can put right. 130: interrupted.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
 from jsonargparse import ArgumentError
 
 from thumbnet.cli.parser import build_parser, explain, normalise_flags, resume_from_run
-from thumbnet.errors import ThumbNetError
+from thumbnet.errors import ConfigError, ThumbNetError
+
+TRAINING = ("train", "train-teacher")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from thumbnet.cli import commands
 
         command = getattr(commands, parsed.subcommand.replace("-", "_"))
+        if _launched_together() and parsed.subcommand not in TRAINING:
+            raise ConfigError(f"`thumbnet {parsed.subcommand}` runs in one process; start it without a launcher")
         code: int = command(parser.instantiate(parsed)[parsed.subcommand])
     except ArgumentError as error:
         return _fail(explain(error, parser, given), 2)
@@ -45,6 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _launched_together() -> bool:
+    return os.environ.get("WORLD_SIZE", "1") != "1"
+
+
 def _fail(message: str, code: int) -> int:
+    if _launched_together():
+        from thumbnet.processes import speaks
+
+        if not speaks():
+            return code
     print(f"thumbnet: error: {' '.join(message.split())}", file=sys.stderr)
     return code

@@ -21,7 +21,7 @@ from thumbnet.data.labelled import Labels, Pictures
 from thumbnet.data.pictures import read_picture
 from thumbnet.data.preprocessing import Preprocessing, levels_to_values, working_view
 from thumbnet.data.views import draw_view, view_transform
-from thumbnet.errors import DataError, PictureError
+from thumbnet.errors import ConfigError, DataError, PictureError
 
 ViewKey = tuple[int, int]
 Label = int | Float32[np.ndarray, "classes"]
@@ -106,17 +106,37 @@ class EpochOrder(Sampler[list[ViewKey]]):
     """The batches of one epoch: every picture once, shuffled, in micro-batches of equal size.
 
     A last batch that is not full is left out, unless it is the only one. Set `epoch` and `start` (micro-batches to
-    skip) before iterating.
+    skip) before iterating. Of several processes, number `process` gets its part of each micro-batch; the order of all
+    parts together does not depend on how many there are.
+
+    Raises:
+        ConfigError: If a micro-batch has fewer pictures than there are processes.
     """
 
-    def __init__(self, size: int, batch_size: int, micro_batches: int, fixed_views: int, seed: int) -> None:
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        micro_batches: int,
+        fixed_views: int,
+        seed: int,
+        *,
+        processes: int = 1,
+        process: int = 0,
+    ) -> None:
         self.size = size
         self.batch_size = min(batch_size, size)
         self.micro_batches = min(micro_batches, self.batch_size)
         self.fixed_views = fixed_views
         self.seed = seed
+        self.processes = processes
+        self.process = process
         self.epoch = 0
         self.start = 0
+        smallest = self.batch_size // self.micro_batches
+        if smallest < processes:
+            parts = f"batches of {self.batch_size} in {self.micro_batches} parts leave none for some of {processes}"
+            raise ConfigError(f"batch_size: {parts} processes; give a larger --batch-size or fewer processes")
 
     @property
     def batches(self) -> int:
@@ -139,7 +159,7 @@ class EpochOrder(Sampler[list[ViewKey]]):
             # Fixed views take turns from a random start, so that an epoch mixes all of them.
             yield [
                 (int(i), int((self.epoch + offsets[i]) % self.fixed_views) if self.fixed_views else self.epoch)
-                for i in part
+                for i in np.array_split(part, self.processes)[self.process]
             ]
 
 

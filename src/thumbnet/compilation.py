@@ -1,0 +1,40 @@
+"""`torch.compile` for training: what is compiled, and what goes wrong with it in one line."""
+
+import contextlib
+from collections.abc import Iterator
+
+from torch._dynamo.exc import TorchDynamoException
+
+from thumbnet.errors import ConfigError
+from thumbnet.networks.pair import Pair
+from thumbnet.networks.teacher import Teacher
+
+
+def compile_pair(pair: Pair) -> None:
+    """Has the student and the decoders compiled when they first run; states and copies of the pair do not change.
+
+    The downscaler is left out: the compiler's replicated padding fails on images in channels-last order, and its two
+    layers are a small part of a step.
+    """
+    pair.student.compile()
+    pair.feature_mapping.compile()
+
+
+def compile_teacher(teacher: Teacher) -> None:
+    """Has the teacher compiled when it is first asked."""
+    teacher.tapped.compile()
+
+
+@contextlib.contextmanager
+def compiler_errors() -> Iterator[None]:
+    """Turns a failure of the compiler into one line.
+
+    Raises:
+        ConfigError: If the networks cannot be compiled here, for example because no C++ compiler is installed.
+    """
+    try:
+        yield
+    except TorchDynamoException as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[0] if lines else type(error).__name__
+        raise ConfigError(f"compile: the networks cannot be compiled here ({reason}); leave --compile out") from error

@@ -1,0 +1,138 @@
+"""What a recipe may add to training: mixes, changed views, and pictures without labels; from settings to run folder."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from conftest import write_photos
+from thumbnet import ThumbNet, fit
+from thumbnet.config import DownscalerSettings, LossSettings, MixSettings, TrainSettings, ViewSettings
+from thumbnet.errors import ThumbNetError
+from thumbnet.objective import StepTensors, Term
+from thumbnet.report import write_report
+from thumbnet.run_folder import RunFolder
+
+Settings = Callable[..., TrainSettings]
+FRESH = ViewSettings()
+
+
+def test_teacher_and_student_see_the_same_mix_and_labels_are_mixed_with_it(tiny_settings: Settings) -> None:
+    seen: list[StepTensors] = []
+
+    def look(step: StepTensors) -> torch.Tensor:
+        seen.append(step)
+        return step.thumbnail.mean()
+
+    settings = tiny_settings(
+        views=FRESH, mix=MixSettings(mixup=1.0), epochs=1, downscaler=DownscalerSettings(kind="area")
+    )
+    fit(settings, terms={"look": Term(0.001, look)}, quiet=True)
+    for step in seen:
+        assert step.label.shape == (8, 2)
+        torch.testing.assert_close(step.label.sum(dim=1), torch.ones(8))
+        # The thumbnail is the mean of the mixed image's 4×4 blocks: E saw the mix.
+        means = torch.nn.functional.avg_pool2d(step.image, 4)
+        torch.testing.assert_close(step.thumbnail, means, atol=1 / 255, rtol=0)
+        off_grid = (step.image * 255 - (step.image * 255).round()).abs().max()
+        assert off_grid > 0.1, "the image is a mix, off the grid of 8 bits"
+    assert any(0.05 < float(step.label.max(dim=1).values.min()) < 0.95 for step in seen)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mix": MixSettings(mixup=0.4, cutmix=1.0, probability=0.7)},
+        {"views": ViewSettings(dihedral=True, randaugment=7, random_erasing=0.3)},
+        {"views": ViewSettings(per_image=2, dihedral=True, randaugment=7, random_erasing=0.3)},
+    ],
+)
+def test_a_run_with_mixes_and_changed_views_goes_on_bit_for_bit(
+    changes: dict[str, Any], tiny_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"views": FRESH, **changes, "checkpoint_minutes": 1e-9}
+    whole = fit(tiny_settings(**values, output=str(tmp_path / "whole")), quiet=True)
+
+    class StopError(Exception):
+        pass
+
+    calls = 0
+
+    def stop(step: StepTensors) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise StopError
+        return 0 * step.thumbnail.mean()
+
+    stopped = tiny_settings(**values, output=str(tmp_path / "stopped"))
+    quiet_term = {"stop": Term(1e-9, stop, needs_teacher=False, needs_features=False)}
+    with pytest.raises(StopError):
+        fit(stopped, terms=quiet_term, quiet=True)
+    calls = 100
+    again = fit(stopped, terms=quiet_term, resume=True, quiet=True)
+    for name, tensor in whole.student.state_dict().items():
+        torch.testing.assert_close(tensor, again.student.state_dict()[name], atol=0, rtol=0)
+
+
+def test_pictures_without_labels_are_learned_from_by_the_teachers_word(tiny_settings: Settings, tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "unsorted", {"train": {"a": 10, "b": 6}, "val": {"c": 5, "d": 4}})
+    names = tmp_path / "classes.txt"
+    names.write_text("flat\nround\n")
+    settings = tiny_settings(data=str(folder), unlabelled=True, class_map=str(names), loss=LossSettings(cl=0.0))
+    bundle = fit(settings, quiet=True)
+    assert bundle.labels == ("flat", "round")
+    run = RunFolder(settings.output)
+    records = run.read_metrics()
+    assert "cl" not in records[0]
+    assert all(0 <= record["agreement"] <= 1 and "top1" not in record for record in records)
+    evaluation = run.read_evaluation() or {}
+    assert evaluation["metric"] == "agreement"
+    assert evaluation["agreement"] == pytest.approx(records[-1]["agreement"])
+    assert evaluation["data"]["pictures"] == 9
+    assert "top1" not in evaluation["student"]
+    assert evaluation["retention"] is None
+    page = write_report(run).read_text()
+    assert "agreement with the teacher" in page
+    lines = run.predictions.read_text().splitlines()
+    assert lines[0].startswith("picture,label,student")
+    assert lines[1].split(",")[1] == ""
+
+
+def test_labels_that_are_not_there_cannot_be_learned_from(tiny_settings: Settings, photos: Path) -> None:
+    with pytest.raises(ThumbNetError, match=r"loss\.cl is 1\.0, but must be 0 with --unlabelled"):
+        tiny_settings(unlabelled=True)
+    with pytest.raises(ThumbNetError, match="names of its outputs are not known; give them with --class-map"):
+        fit(tiny_settings(unlabelled=True, loss=LossSettings(cl=0.0)), quiet=True)
+
+
+def test_a_class_map_gives_the_order_of_the_outputs(tiny_settings: Settings, tmp_path: Path) -> None:
+    names = tmp_path / "classes.txt"
+    names.write_text("round\nflat\n")
+    settings = tiny_settings(class_map=str(names), epochs=1)
+    assert fit(settings, quiet=True).labels == ("round", "flat")
+    assert ThumbNet.load(settings.output, allow_code=True).labels == ("round", "flat")
+    evaluation = json.loads(RunFolder(settings.output).evaluation.read_text())
+    assert set(evaluation["student"]["per_class"]) == {"round", "flat"}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("round\nround\n", "'round' is in"),
+        ("flat\n", "fewer than two"),
+        (None, "cannot read"),
+        ("a\nb\n", "'flat' is not"),
+    ],
+)
+def test_a_class_map_that_cannot_be_is_refused(
+    content: str | None, problem: str, tiny_settings: Settings, tmp_path: Path
+) -> None:
+    names = tmp_path / "classes.txt"
+    if content is not None:
+        names.write_text(content)
+    with pytest.raises(ThumbNetError, match=problem):
+        fit(tiny_settings(class_map=str(names)), quiet=True)
