@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "optimization",
         "teacher_outputs",
     ),
-    ("evaluation", "report", "thumbnails", "deployment"),
+    ("evaluation", "teacher_evaluation", "report", "thumbnails", "deployment"),
     ("loop",),
     ("training",),
     ("comparison",),

@@ -111,7 +111,7 @@ def evaluate(
 
 
 def evaluate_teacher(
-    run: RunFolder,
+    run: RunFolder | None,
     pair: Pair,
     pictures: Pictures,
     description: str,
@@ -119,7 +119,7 @@ def evaluate_teacher(
     settings: TrainSettings,
     announcer: Announcer,
 ) -> dict[str, Any]:
-    """Evaluates a fine-tuned teacher and writes its evaluation.json."""
+    """Evaluates a teacher; a fine-tuned one has a run, and its evaluation.json is written."""
     device = choose_device(settings.device)
     loader = evaluation_loader(
         pictures, preprocessing, settings.batch_size, LoaderSettings(workers=reading_workers(settings.workers))
@@ -135,7 +135,8 @@ def evaluate_teacher(
         "image_side": preprocessing.image_side,
         "data": {"name": settings.data, "pictures": len(pictures), "description": description},
     }
-    run.write_evaluation(result)
+    if run is not None:
+        run.write_evaluation(result)
     return result
 
 

@@ -67,6 +67,7 @@ def fit(
     assembly = assemble(settings, pictures.train.classes, tap_features=objective.needs_features)
     for warning in assembly.warnings:
         announcer.warn(warning)
+    announcer.say(f"preprocessing: {assembly.preprocessing.summary}")
 
     plan = _plan(settings, run, pictures, assembly, objective, announcer)
     trained = _run(plan, pictures, resume, overwrite)
@@ -119,6 +120,7 @@ def train_teacher(
     pictures = _open_pictures(settings, announcer)
     set_seed(settings.seed)
     assembly = assemble_teacher_training(settings, pictures.train.classes)
+    announcer.say(f"preprocessing: {assembly.preprocessing.summary}")
 
     objective = Objective(paper_terms(settings.loss))
     plan = _plan(settings, run, pictures, assembly, objective, announcer)

@@ -15,16 +15,18 @@ from thumbnet.cli.tables import class_table, evaluation_table, info_table, predi
 from thumbnet.config import TrainSettings
 from thumbnet.data.pictures import read_picture
 from thumbnet.devices import choose_device
-from thumbnet.errors import CheckpointError, PictureError
+from thumbnet.errors import CheckpointError, ConfigError, PictureError
 from thumbnet.evaluation import evaluate as evaluate_run
 from thumbnet.progress import Announcer
 from thumbnet.report import write_report
 from thumbnet.run_folder import RunFolder
+from thumbnet.teacher_evaluation import evaluate_teacher
 from thumbnet.thumbnails.folder import thumbnail_folder
 from thumbnet.training import fit
 from thumbnet.training import train_teacher as fit_teacher
 
 SOME_FAILED = 2
+TEACHER_FLAGS = ("teacher", "teacher_weights", "image_side", "crop_share", "output")
 
 
 def train(flags: Namespace) -> int:
@@ -47,7 +49,13 @@ def train_teacher(flags: Namespace) -> int:
 
 
 def evaluate(flags: Namespace) -> int:
-    """`thumbnet evaluate`."""
+    """`thumbnet evaluate`, of a run or of a teacher by itself."""
+    given = [name for name in TEACHER_FLAGS if getattr(flags, name) is not None]
+    if flags.run is not None and given:
+        flag = given[0].replace("_", "-")
+        raise ConfigError(f"--{flag} is for a teacher by itself; leave it out, or leave the run {flags.run} out")
+    if flags.run is None:
+        return _evaluate_teacher(flags)
     result = evaluate_run(
         flags.run,
         flags.data,
@@ -119,6 +127,27 @@ def report(flags: Namespace) -> int:
         )
     write_report(run)
     print(run.report)
+    return 0
+
+
+def _evaluate_teacher(flags: Namespace) -> int:
+    if flags.teacher is None or flags.data is None:
+        raise ConfigError("evaluate: nothing to evaluate; give a run folder, or --teacher NAME and --data FOLDER")
+    result = evaluate_teacher(
+        flags.teacher,
+        flags.data,
+        teacher_weights=flags.teacher_weights or "pretrained",
+        image_side=flags.image_side,
+        crop_share=flags.crop_share,
+        holdout=flags.holdout,
+        batch_size=flags.batch_size,
+        workers=flags.workers,
+        device=flags.device,
+        output=flags.output,
+    )
+    _print(evaluation_table(result))
+    if flags.output:
+        Console().print(f"written: {flags.output}", soft_wrap=True)
     return 0
 
 

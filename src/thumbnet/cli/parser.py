@@ -48,7 +48,9 @@ def build_parser() -> Parser:
     commands = parser.add_subcommands(required=True, dest="subcommand")
     commands.add_subcommand("train", _train_parser(), help="train a downscaler and a student from a frozen teacher")
     commands.add_subcommand("train-teacher", _train_teacher_parser(), help="fine-tune a classifier to be the teacher")
-    commands.add_subcommand("evaluate", _evaluate_parser(), help="accuracy of a run beside its teacher")
+    commands.add_subcommand(
+        "evaluate", _evaluate_parser(), help="accuracy of a run beside its teacher, or of a teacher"
+    )
     commands.add_subcommand("predict", _predict_parser(), help="classify pictures or thumbnails")
     commands.add_subcommand("thumbnail", _thumbnail_parser(), help="make thumbnails of a folder of pictures")
     commands.add_subcommand("info", _run_parser(), help="what a run or bundle is and how well it does")
@@ -158,12 +160,27 @@ def _run_parser(run: str = "A run folder.") -> Parser:
 
 
 def _evaluate_parser() -> Parser:
-    parser = _run_parser()
+    parser = Parser(exit_on_error=False)
+    parser.add_argument("run", type=str | None, nargs="?", default=None, help="A run folder; or give --teacher.")
+    parser.add_argument(
+        "--allow_code", action="store_true", help="Import the package.module:factory that the bundle names."
+    )
     parser.add_argument("--data", type=str | None, default=None, help="Folder or elpv; by default the run's own.")
     parser.add_argument("--holdout", type=float | None, default=None, help="Share held out of one folder of classes.")
     parser.add_argument("--batch_size", type=PositiveInt, default=32, help="Pictures at a time.")
     parser.add_argument("--workers", type=NonNegativeInt | None, default=None, help="Processes that read pictures.")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, mps.")
+    parser.add_argument("--teacher", type=str | None, default=None, help="A classifier by itself, in place of a run.")
+    parser.add_argument(
+        "--teacher_weights", type=str | None, default=None, help="With --teacher: pretrained (default), random, a file."
+    )
+    parser.add_argument(
+        "--image_side", type=PositiveInt | None, default=None, help="With --teacher: side of its input, px."
+    )
+    parser.add_argument(
+        "--crop_share", type=float | None, default=None, help="With --teacher: share of the side that the crop keeps."
+    )
+    parser.add_argument("--output", type=str | None, default=None, help="With --teacher: a JSON file for the result.")
     return parser
 
 
