@@ -21,6 +21,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("objective",),
     (
         "bundle",
+        "hub",
+        "model_card",
         "run_folder",
         "run_record",
         "accuracy",

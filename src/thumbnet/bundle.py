@@ -19,14 +19,17 @@ from thumbnet.config import MAXIMUM_RATIO, MINIMUM_RATIO, DownscalerSettings, St
 from thumbnet.data.pictures import upright_rgb
 from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise, picture_to_image, working_view
 from thumbnet.errors import CheckpointError, ConfigError
+from thumbnet.hub import BUNDLE_FILES, HubBundle
+from thumbnet.model_card import CardFacts, run_of_bundle
 from thumbnet.networks.architectures import LABELS_KEY, build_classifier, load_weights, require_trust
 from thumbnet.networks.downscaler import build_downscaler, to_8bit
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.student import keep_stem_resolution
+from thumbnet.profiling import count_macs, count_parameters
 from thumbnet.storage import write_atomically, write_json
 
 FORMAT = 1
-DESCRIPTION_FILE, DOWNSCALER_FILE, STUDENT_FILE = "thumbnet.json", "downscaler.safetensors", "student.safetensors"
+DESCRIPTION_FILE, DOWNSCALER_FILE, STUDENT_FILE = BUNDLE_FILES
 Given = Literal["picture", "thumbnail"]
 
 
@@ -77,16 +80,20 @@ class BundleDescription:
             raise ConfigError(f"ratio {self.ratio} does not divide image_side {self.preprocessing.image_side}")
 
 
-class ThumbNet:
+class ThumbNet(HubBundle):
     """A trained downscaler and student.
 
     Args:
         description: Labels, sizes, preprocessing, architecture.
         downscaler: E.
         student: S.
+        run: The run folder that it comes from, for its model card.
     """
 
-    def __init__(self, description: BundleDescription, downscaler: nn.Module, student: nn.Module) -> None:
+    def __init__(
+        self, description: BundleDescription, downscaler: nn.Module, student: nn.Module, run: Path | None = None
+    ) -> None:
+        super().__init__(run)
         self.description = description
         self.downscaler = downscaler.eval().requires_grad_(False)
         self.student = student.eval().requires_grad_(False)
@@ -130,7 +137,7 @@ class ThumbNet:
         load_weights(student, folder / STUDENT_FILE)
         downscaler = build_downscaler(description.downscaler, description.ratio)
         load_weights(downscaler, folder / DOWNSCALER_FILE)
-        return cls(description, downscaler, student).to(device)
+        return cls(description, downscaler, student, run_of_bundle(folder)).to(device)
 
     def save(self, path: Path | str) -> None:
         """Writes the bundle; a bundle that is already there is replaced.
@@ -225,6 +232,14 @@ class ThumbNet:
     def thumbnails(self, image: Tensor) -> Tensor:
         """Thumbnails on the 8-bit grid for images `[batch, 3, image_side, image_side]` in [0, 1]."""
         return to_8bit(self.downscaler(image))
+
+    def _card_facts(self) -> CardFacts:
+        sides = {"downscaler": (self.downscaler, self.image_side), "student": (self.student, self.thumbnail_side)}
+        costs = {
+            name: {"macs": count_macs(network, side), "parameters": count_parameters(network)}
+            for name, (network, side) in sides.items()
+        }
+        return CardFacts(description=asdict(self.description), costs=costs)
 
     @property
     def _device(self) -> torch.device:

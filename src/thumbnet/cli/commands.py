@@ -12,7 +12,7 @@ from rich.console import Console
 
 from thumbnet.bundle import ThumbNet
 from thumbnet.cli.tables import class_table, evaluation_table, info_table, predictions_table
-from thumbnet.config import TrainSettings
+from thumbnet.config import TrainSettings, ViewSettings
 from thumbnet.data.pictures import read_picture
 from thumbnet.devices import choose_device
 from thumbnet.errors import CheckpointError, ConfigError, PictureError
@@ -20,6 +20,7 @@ from thumbnet.evaluation import evaluate as evaluate_run
 from thumbnet.progress import Announcer
 from thumbnet.report import write_report
 from thumbnet.run_folder import RunFolder
+from thumbnet.storage import write_json
 from thumbnet.teacher_evaluation import evaluate_teacher
 from thumbnet.thumbnails.folder import thumbnail_folder
 from thumbnet.training import fit
@@ -130,23 +131,32 @@ def report(flags: Namespace) -> int:
     return 0
 
 
+def push(flags: Namespace) -> int:
+    """`thumbnet push`."""
+    bundle = ThumbNet.load(flags.run, allow_code=flags.allow_code)
+    metadata = {"license": flags.license} if flags.license else {}
+    # None leaves it to the account's own rule, and an old repository as it is.
+    print(bundle.push_to_hub(flags.repository, private=flags.private or None, model_card_kwargs=metadata))
+    return 0
+
+
 def _evaluate_teacher(flags: Namespace) -> int:
     if flags.teacher is None or flags.data is None:
         raise ConfigError("evaluate: nothing to evaluate; give a run folder, or --teacher NAME and --data FOLDER")
     result = evaluate_teacher(
-        flags.teacher,
-        flags.data,
+        teacher=flags.teacher,
+        data=flags.data,
         teacher_weights=flags.teacher_weights or "pretrained",
         image_side=flags.image_side,
-        crop_share=flags.crop_share,
         holdout=flags.holdout,
         batch_size=flags.batch_size,
         workers=flags.workers,
         device=flags.device,
-        output=flags.output,
+        views=ViewSettings(crop_share=flags.crop_share),
     )
     _print(evaluation_table(result))
     if flags.output:
+        write_json(Path(flags.output), result)
         Console().print(f"written: {flags.output}", soft_wrap=True)
     return 0
 

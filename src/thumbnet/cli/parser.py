@@ -17,7 +17,7 @@ from thumbnet.config import UNUSED_BY_TEACHERS, TrainSettings
 from thumbnet.run_folder import RECORD_KEY
 
 DESCRIPTION = "Turns any well-trained image classifier into one that works on thumbnails."
-POSITIONAL = ("run", "files", "source", "output_folder")
+POSITIONAL = ("run", "files", "source", "output_folder", "repository")
 SWITCHES = (
     "--student.keep_stem_resolution",
     "--student.dilate_last_stage",
@@ -55,6 +55,7 @@ def build_parser() -> Parser:
     commands.add_subcommand("thumbnail", _thumbnail_parser(), help="make thumbnails of a folder of pictures")
     commands.add_subcommand("info", _run_parser(), help="what a run or bundle is and how well it does")
     commands.add_subcommand("report", _run_parser(), help="write a run's report.html again")
+    commands.add_subcommand("push", _push_parser(), help="upload a run's bundle and its model card to the Hub")
     return parser
 
 
@@ -181,6 +182,14 @@ def _evaluate_parser() -> Parser:
         "--crop_share", type=float | None, default=None, help="With --teacher: share of the side that the crop keeps."
     )
     parser.add_argument("--output", type=str | None, default=None, help="With --teacher: a JSON file for the result.")
+    return parser
+
+
+def _push_parser() -> Parser:
+    parser = _run_parser("A run or bundle folder.")
+    parser.add_argument("repository", type=str, help="OWNER/NAME on the Hugging Face Hub; made if there is none.")
+    parser.add_argument("--private", action="store_true", help="A repository that is made is private.")
+    parser.add_argument("--license", type=str | None, default=None, help="For the model card, e.g. mit.")
     return parser
 
 
