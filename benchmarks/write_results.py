@@ -30,6 +30,7 @@ def render() -> str:
     parts = ["# Results\n\nWritten by `python benchmarks/write_results.py`; do not edit.\n"]
     for name, section in (
         ("elpv", elpv),
+        ("timm_parity", timm_parity),
         ("cached_epoch", cached_epoch),
         ("loop_overhead", loop),
         ("allocator", allocator),
@@ -73,6 +74,16 @@ def elpv(result: dict[str, Any]) -> str:
         lines.append(f"| {name.replace('_', ' ')} | {points} |")
     sizes = rows["thumbnet"]["thumbnail_bytes"]["mean"]
     return "\n".join([*lines, "", f"A thumbnail takes {sizes / 1000:.1f} kB as PNG.\n"])
+
+
+def timm_parity(result: dict[str, Any]) -> str:
+    ours, timms = result["thumbnet"], result["timm"]
+    return (
+        "## The teacher's accuracy, by ThumbNet and by timm\n\n"
+        f"`{result['teacher']}` fine-tuned on `{result['data']}`, {result['pictures']} pictures, prepared as its "
+        f"makers do ({result['preprocessing']}): top-1 {100 * ours['top1']:.2f}% by `thumbnet.evaluate_teacher`, "
+        f"{100 * timms['top1']:.2f}% by timm's own code, a difference of {result['difference_points']:.2f} points.\n"
+    )
 
 
 def cached_epoch(result: dict[str, Any]) -> str:

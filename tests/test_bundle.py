@@ -32,6 +32,15 @@ def through_png(picture: Image.Image) -> Image.Image:
     return Image.open(BytesIO(buffer.getvalue()))
 
 
+def test_a_bundle_from_before_crop_modes_loads(trained_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained_run / "bundle", tmp_path / "old")
+    file = tmp_path / "old" / "thumbnet.json"
+    content = json.loads(file.read_text())
+    assert content["preprocessing"].pop("crop_mode") == "center"
+    file.write_text(json.dumps(content))
+    assert ThumbNet.load(tmp_path / "old", allow_code=True).description.preprocessing.crop_mode == "center"
+
+
 def test_it_knows_its_sizes_and_labels(bundle: ThumbNet) -> None:
     assert (bundle.image_side, bundle.thumbnail_side, bundle.labels) == (32, 8, ("flat", "round"))
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from thumbnet.errors import ThumbNetError
     from thumbnet.evaluation import evaluate
     from thumbnet.objective import StepTensors, Term
+    from thumbnet.teacher_evaluation import evaluate_teacher
     from thumbnet.training import fit, train_teacher
 
 __version__ = "0.1.0"
@@ -50,6 +51,7 @@ _HOMES = {
     "thumbnet.errors": ("ThumbNetError",),
     "thumbnet.evaluation": ("evaluate",),
     "thumbnet.objective": ("StepTensors", "Term"),
+    "thumbnet.teacher_evaluation": ("evaluate_teacher",),
     "thumbnet.training": ("fit", "train_teacher"),
 }
 
@@ -70,6 +72,7 @@ __all__ = [
     "TrainSettings",
     "ViewSettings",
     "evaluate",
+    "evaluate_teacher",
     "fit",
     "train_teacher",
 ]

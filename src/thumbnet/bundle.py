@@ -5,31 +5,32 @@ only when told to.
 """
 
 import copy
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from PIL import Image
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from thumbnet.config import MAXIMUM_RATIO, MINIMUM_RATIO, DownscalerSettings, StudentSettings, TrainSettings
+from thumbnet.bundle_description import DESCRIPTION_FILE, BundleDescription, read_description, write_description
+from thumbnet.config import TrainSettings
 from thumbnet.data.pictures import upright_rgb
 from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise, picture_to_image, working_view
-from thumbnet.errors import CheckpointError, ConfigError
+from thumbnet.errors import ConfigError
+from thumbnet.hub import BUNDLE_FILES, HubBundle
+from thumbnet.model_card import CardFacts, run_of_bundle
 from thumbnet.networks.architectures import build_classifier, reparameterise, require_trust
 from thumbnet.networks.downscaler import build_downscaler, to_8bit
 from thumbnet.networks.hugging_face import config_of
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.student import fit_student
-from thumbnet.networks.weights import LABELS_KEY, load_weights
-from thumbnet.storage import write_atomically, write_json
+from thumbnet.networks.weights import load_weights, weights_as_bytes
+from thumbnet.profiling import count_macs, count_parameters
+from thumbnet.storage import write_atomically
 
-FORMAT = 1
-DESCRIPTION_FILE, DOWNSCALER_FILE, STUDENT_FILE = "thumbnet.json", "downscaler.safetensors", "student.safetensors"
+_, DOWNSCALER_FILE, STUDENT_FILE = BUNDLE_FILES
 Given = Literal["picture", "thumbnail"]
 
 
@@ -59,53 +60,20 @@ class Classification:
     given: Given
 
 
-@dataclass(frozen=True, kw_only=True)
-class BundleDescription:
-    """All of a bundle but its weights.
-
-    Attributes:
-        architecture: The teacher's name, as for `build_classifier`.
-        labels: Names of the classes, in the order of the outputs.
-        ratio: Downscale factor per side.
-        preprocessing: How the downscaler wants its pictures.
-        downscaler: What E is.
-        student: How S was fitted to the thumbnail.
-        multilabel: Whether a picture may have any number of labels, each a yes or no.
-        config: Of a model of `transformers`, so that the bundle needs neither the hub nor the teacher's folder.
-        reparameterised: Whether S's branches for training are fused.
-    """
-
-    architecture: str
-    labels: tuple[str, ...]
-    ratio: int
-    preprocessing: Preprocessing
-    downscaler: DownscalerSettings
-    student: StudentSettings
-    multilabel: bool = False
-    config: dict[str, Any] | None = None
-    reparameterised: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.architecture, str) or not all(isinstance(label, str) for label in self.labels):
-            raise ConfigError("architecture and labels must be text")
-        if len(self.labels) < 2 or len(set(self.labels)) < len(self.labels):
-            raise ConfigError("labels must be two or more different names")
-        if not isinstance(self.ratio, int) or not MINIMUM_RATIO <= self.ratio <= MAXIMUM_RATIO:
-            raise ConfigError(f"ratio is {self.ratio}, but must be from {MINIMUM_RATIO} to {MAXIMUM_RATIO}")
-        if self.preprocessing.image_side % self.ratio:
-            raise ConfigError(f"ratio {self.ratio} does not divide image_side {self.preprocessing.image_side}")
-
-
-class ThumbNet:
+class ThumbNet(HubBundle):
     """A trained downscaler and student.
 
     Args:
         description: Labels, sizes, preprocessing, architecture.
         downscaler: E.
         student: S.
+        run: The run folder that it comes from, for its model card.
     """
 
-    def __init__(self, description: BundleDescription, downscaler: nn.Module, student: nn.Module) -> None:
+    def __init__(
+        self, description: BundleDescription, downscaler: nn.Module, student: nn.Module, run: Path | None = None
+    ) -> None:
+        super().__init__(run)
         self.description = description
         self.downscaler = downscaler.eval().requires_grad_(False)
         self.student = student.eval().requires_grad_(False)
@@ -142,7 +110,7 @@ class ThumbNet:
         folder = Path(path)
         if not (folder / DESCRIPTION_FILE).exists():
             folder = folder / "bundle"
-        description = _read_description(folder, Path(path))
+        description = read_description(folder, Path(path))
         name = description.architecture
         require_trust(name, allow_code, f"the bundle in {folder}")
         student = build_classifier(name, "random", len(description.labels), description.config).network
@@ -153,7 +121,7 @@ class ThumbNet:
         load_weights(student, folder / STUDENT_FILE)
         downscaler = build_downscaler(description.downscaler, description.ratio)
         load_weights(downscaler, folder / DOWNSCALER_FILE)
-        return cls(description, downscaler, student).to(device)
+        return cls(description, downscaler, student, run_of_bundle(folder)).to(device)
 
     def save(self, path: Path | str) -> None:
         """Writes the bundle; a bundle that is already there is replaced.
@@ -165,7 +133,7 @@ class ThumbNet:
         folder = Path(path)
         for name, network in ((DOWNSCALER_FILE, self.downscaler), (STUDENT_FILE, self.student)):
             write_atomically(folder / name, weights_as_bytes(network))
-        write_json(folder / DESCRIPTION_FILE, {"format": FORMAT, **asdict(self.description)})
+        write_description(folder, self.description)
 
     def reparameterised(self) -> "ThumbNet":
         """The same bundle with S's branches for training fused, as RepVGG and its kin have them; this one stays.
@@ -259,6 +227,14 @@ class ThumbNet:
         """Thumbnails on the 8-bit grid for images `[batch, 3, image_side, image_side]` in [0, 1]."""
         return to_8bit(self.downscaler(image))
 
+    def _card_facts(self) -> CardFacts:
+        sides = {"downscaler": (self.downscaler, self.image_side), "student": (self.student, self.thumbnail_side)}
+        costs = {
+            name: {"macs": count_macs(network, side), "parameters": count_parameters(network)}
+            for name, (network, side) in sides.items()
+        }
+        return CardFacts(description=asdict(self.description), costs=costs)
+
     @property
     def _device(self) -> torch.device:
         return next(self.student.parameters()).device
@@ -266,38 +242,3 @@ class ThumbNet:
     def _thumbnail_values(self, picture: Image.Image) -> Tensor:
         view = working_view(picture, self.description.preprocessing)
         return self.thumbnails(picture_to_image(view).unsqueeze(0).to(self._device))
-
-
-def weights_as_bytes(network: nn.Module, labels: tuple[str, ...] | None = None) -> bytes:
-    """A network's weights and buffers in the safetensors format, and the names of its classes beside them."""
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    return save(tensors, metadata={LABELS_KEY: json.dumps(labels)} if labels else None)
-
-
-def _read_description(folder: Path, asked: Path) -> BundleDescription:
-    file = folder / DESCRIPTION_FILE
-    if not file.exists():
-        raise CheckpointError(
-            f"no bundle in {asked} (no {DESCRIPTION_FILE}); give a finished run's folder, or train one first"
-        )
-    try:
-        content: dict[str, Any] = json.loads(file.read_text())
-        if content["format"] != FORMAT:
-            raise CheckpointError(
-                f"{file} has format {content['format']}, this version reads {FORMAT}; update thumbnet"
-            )
-        stored: dict[str, Any] = content["preprocessing"]
-        preprocessing = Preprocessing(**{**stored, "mean": tuple(stored["mean"]), "std": tuple(stored["std"])})
-        return BundleDescription(
-            architecture=content["architecture"],
-            labels=tuple(content["labels"]),
-            ratio=content["ratio"],
-            preprocessing=preprocessing,
-            downscaler=DownscalerSettings(**content["downscaler"]),
-            student=StudentSettings(**content["student"]),
-            multilabel=content.get("multilabel", False),
-            config=content.get("config"),
-            reparameterised=bool(content.get("reparameterised", False)),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise CheckpointError(f"{file} is damaged ({error}); copy the bundle again") from error

@@ -108,8 +108,8 @@ def evaluate(
     return result
 
 
-def evaluate_teacher(
-    run: RunFolder,
+def evaluate_classifier(
+    run: RunFolder | None,
     pair: Pair,
     pictures: Pictures,
     description: str,
@@ -117,7 +117,7 @@ def evaluate_teacher(
     settings: TrainSettings,
     announcer: Announcer,
 ) -> dict[str, Any]:
-    """Evaluates a fine-tuned teacher and writes its evaluation.json."""
+    """Evaluates a teacher; a fine-tuned one has a run, and its evaluation.json is written."""
     device = choose_device(settings.device)
     loader = evaluation_loader(
         pictures, preprocessing, settings.batch_size, LoaderSettings(workers=reading_workers(settings.workers))
@@ -134,7 +134,8 @@ def evaluate_teacher(
         "image_side": preprocessing.image_side,
         "data": {"name": settings.data, "pictures": len(pictures), "description": description},
     }
-    run.write_evaluation(result)
+    if run is not None:
+        run.write_evaluation(result)
     return result
 
 

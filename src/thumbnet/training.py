@@ -4,31 +4,30 @@
 Both run `run_loop`.
 """
 
-import hashlib
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from accelerate.utils import set_seed
 
 from thumbnet import processes
-from thumbnet.bundle import ThumbNet, weights_as_bytes
+from thumbnet.bundle import ThumbNet
 from thumbnet.config import UNUSED_BY_TEACHERS, DownscalerSettings, LossSettings, TrainSettings
-from thumbnet.data.inspection import inspect
-from thumbnet.data.labelled import Pictures
-from thumbnet.data.sources import is_place, open_data, training_split, wanted_by
-from thumbnet.devices import cache_folder, check_machine, reading_workers
+from thumbnet.data.sources import is_place
+from thumbnet.devices import check_machine
 from thumbnet.errors import ConfigError, ThumbNetError
-from thumbnet.evaluation import evaluate, evaluate_teacher
+from thumbnet.evaluation import evaluate, evaluate_classifier
 from thumbnet.loop import run_loop
 from thumbnet.networks.assembly import Assembly, assemble, assemble_teacher_training
 from thumbnet.networks.pair import Pair
+from thumbnet.networks.weights import weights_as_bytes
 from thumbnet.objective import Objective, Term, paper_terms
 from thumbnet.preparation import Plan
 from thumbnet.progress import Announcer
 from thumbnet.report import write_report
+from thumbnet.run_data import OpenedPictures, open_pictures
 from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import record_of, require_same_record
 
@@ -66,12 +65,13 @@ def fit(
     run.check(resume=resume, overwrite=overwrite, keep=(settings.data, settings.teacher_weights))
     check_machine(settings.device, settings.tracker)
     with processes.main_first():
-        pictures = _open_pictures(settings, announcer)
+        pictures = open_pictures(settings, announcer)
         set_seed(settings.seed)
         assembly = assemble(settings, pictures.train.classes, tap_features=objective.needs_features)
     for warning in assembly.warnings:
         announcer.warn(warning)
     pictures = pictures.in_classes(assembly.classes)
+    announcer.say(f"preprocessing: {assembly.preprocessing.summary}")
 
     plan = _plan(settings, run, pictures, assembly, objective, announcer)
     trained = _run(plan, pictures, resume, overwrite)
@@ -112,9 +112,10 @@ def train_teacher(
     run.check(resume=resume, overwrite=overwrite, keep=(settings.data, settings.teacher_weights))
     check_machine(settings.device, settings.tracker)
     with processes.main_first():
-        pictures = _open_pictures(settings, announcer)
+        pictures = open_pictures(settings, announcer)
         set_seed(settings.seed)
         assembly = assemble_teacher_training(settings, pictures.train.classes)
+    announcer.say(f"preprocessing: {assembly.preprocessing.summary}")
 
     objective = Objective(paper_terms(settings.loss, settings.multilabel))
     plan = _plan(settings, run, pictures, assembly, objective, announcer)
@@ -180,67 +181,24 @@ def teacher_settings(settings: TrainSettings) -> TrainSettings:
     return replace(settings, loss=loss, views=replace(settings.views, per_image=0), downscaler=DownscalerSettings())
 
 
-@dataclass(frozen=True, kw_only=True)
-class _OpenedPictures:
-    train: Pictures
-    evaluation: Pictures
-    description: str
-    fingerprint: str
-    fingerprint_of_both: str
-    unreadable: list[dict[str, str]]
-
-    def in_classes(self, classes: tuple[str, ...]) -> "_OpenedPictures":
-        """The same with labels that count in the teacher's classes."""
-        train, evaluation = (part.in_classes(classes, "the teacher's") for part in (self.train, self.evaluation))
-        return replace(self, train=train, evaluation=evaluation)
-
-
-def _open_pictures(settings: TrainSettings, announcer: Announcer) -> _OpenedPictures:
-    wanted = wanted_by(settings, cache_folder(settings.cache) / "datasets")
-    opened = open_data(settings.data, settings.holdout, settings.evaluation_data, wanted)
-    splits = training_split(opened, settings.data)
-    assert splits.train is not None
-    memory = cache_folder(settings.cache) / "inspections"
-    workers = max(1, reading_workers(settings.workers))
-    train, held_out = (
-        inspect(pictures, settings.allow_unreadable, memory, announcer.track, workers)
-        for pictures in (splits.train, splits.evaluation)
-    )
-    unreadable = [
-        {"split": split, "picture": name, "reason": reason}
-        for split, found in (("train", train), ("evaluation", held_out))
-        for name, reason in found.unreadable
-    ]
-    counts = f"{len(train.readable):,} to train on, {len(held_out.readable):,} to evaluate on"
-    announcer.say(f"data: {settings.data}, {counts}, {len(splits.train.classes)} classes ({splits.description})")
-    return _OpenedPictures(
-        train=train.readable,
-        evaluation=held_out.readable,
-        description=splits.description,
-        fingerprint=train.fingerprint,
-        fingerprint_of_both=hashlib.sha256(f"{train.fingerprint}{held_out.fingerprint}".encode()).hexdigest(),
-        unreadable=unreadable,
-    )
-
-
 def _finish_teacher(
     run: RunFolder,
     trained: Pair,
-    pictures: _OpenedPictures,
+    pictures: OpenedPictures,
     assembly: Assembly,
     settings: TrainSettings,
     announcer: Announcer,
 ) -> None:
     """Saves the teacher, evaluates it and writes the report."""
     run.write_teacher_weights(weights_as_bytes(trained.student.network, pictures.train.classes))
-    evaluate_teacher(
+    evaluate_classifier(
         run, trained, pictures.evaluation, pictures.description, assembly.preprocessing, settings, announcer
     )
     write_report(run)
     announcer.say(f"teacher: {run.teacher_weights}")
 
 
-def _run(plan: Plan, pictures: _OpenedPictures, resume: bool, overwrite: bool, unused: Collection[str] = ()) -> Pair:
+def _run(plan: Plan, pictures: OpenedPictures, resume: bool, overwrite: bool, unused: Collection[str] = ()) -> Pair:
     """Begins the run, now that data and networks are known to fit, and trains.
 
     A run that fails before its first checkpoint leaves nothing behind.
@@ -263,7 +221,7 @@ def _run(plan: Plan, pictures: _OpenedPictures, resume: bool, overwrite: bool, u
 def _begin(
     run: RunFolder,
     record: dict[str, Any],
-    pictures: _OpenedPictures,
+    pictures: OpenedPictures,
     resume: bool,
     overwrite: bool,
     announcer: Announcer,
@@ -282,7 +240,7 @@ def _begin(
 def _plan(
     settings: TrainSettings,
     run: RunFolder,
-    pictures: _OpenedPictures,
+    pictures: OpenedPictures,
     assembly: Assembly,
     objective: Objective,
     announcer: Announcer,

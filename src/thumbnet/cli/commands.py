@@ -13,19 +13,22 @@ from rich.console import Console
 from thumbnet import processes
 from thumbnet.bundle import ThumbNet
 from thumbnet.cli.tables import class_table, evaluation_table, info_table, predictions_table
-from thumbnet.config import TrainSettings
+from thumbnet.config import TrainSettings, ViewSettings
 from thumbnet.data.pictures import read_picture
 from thumbnet.devices import choose_device
-from thumbnet.errors import CheckpointError, PictureError
+from thumbnet.errors import CheckpointError, ConfigError, PictureError
 from thumbnet.evaluation import evaluate as evaluate_run
 from thumbnet.progress import Announcer
 from thumbnet.report import write_report
 from thumbnet.run_folder import RunFolder
+from thumbnet.storage import write_json
+from thumbnet.teacher_evaluation import evaluate_teacher
 from thumbnet.thumbnails.folder import thumbnail_folder
 from thumbnet.training import fit
 from thumbnet.training import train_teacher as fit_teacher
 
 SOME_FAILED = 2
+TEACHER_FLAGS = ("teacher", "teacher_weights", "image_side", "crop_share", "output")
 
 
 def train(flags: Namespace) -> int:
@@ -52,7 +55,13 @@ def train_teacher(flags: Namespace) -> int:
 
 
 def evaluate(flags: Namespace) -> int:
-    """`thumbnet evaluate`."""
+    """`thumbnet evaluate`, of a run or of a teacher by itself."""
+    given = [name for name in TEACHER_FLAGS if getattr(flags, name) is not None]
+    if flags.run is not None and given:
+        flag = given[0].replace("_", "-")
+        raise ConfigError(f"--{flag} is for a teacher by itself; leave it out, or leave the run {flags.run} out")
+    if flags.run is None:
+        return _evaluate_teacher(flags)
     result = evaluate_run(
         flags.run,
         flags.data,
@@ -124,6 +133,36 @@ def report(flags: Namespace) -> int:
         )
     write_report(run)
     print(run.report)
+    return 0
+
+
+def push(flags: Namespace) -> int:
+    """`thumbnet push`."""
+    bundle = ThumbNet.load(flags.run, allow_code=flags.allow_code)
+    metadata = {"license": flags.license} if flags.license else {}
+    # None leaves it to the account's own rule, and an old repository as it is.
+    print(bundle.push_to_hub(flags.repository, private=flags.private or None, model_card_kwargs=metadata))
+    return 0
+
+
+def _evaluate_teacher(flags: Namespace) -> int:
+    if flags.teacher is None or flags.data is None:
+        raise ConfigError("evaluate: nothing to evaluate; give a run folder, or --teacher NAME and --data FOLDER")
+    result = evaluate_teacher(
+        teacher=flags.teacher,
+        data=flags.data,
+        teacher_weights=flags.teacher_weights or "pretrained",
+        image_side=flags.image_side,
+        holdout=flags.holdout,
+        batch_size=flags.batch_size,
+        workers=flags.workers,
+        device=flags.device,
+        views=ViewSettings(crop_share=flags.crop_share),
+    )
+    _print(evaluation_table(result))
+    if flags.output:
+        write_json(Path(flags.output), result)
+        Console().print(f"written: {flags.output}", soft_wrap=True)
     return 0
 
 

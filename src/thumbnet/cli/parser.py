@@ -17,7 +17,7 @@ from thumbnet.config import UNUSED_BY_TEACHERS, TrainSettings
 from thumbnet.run_folder import RECORD_KEY
 
 DESCRIPTION = "Turns any well-trained image classifier into one that works on thumbnails."
-POSITIONAL = ("run", "files", "source", "output_folder")
+POSITIONAL = ("run", "files", "source", "output_folder", "repository")
 SWITCHES = (
     "--student.keep_stem_resolution",
     "--student.dilate_last_stage",
@@ -48,11 +48,14 @@ def build_parser() -> Parser:
     commands = parser.add_subcommands(required=True, dest="subcommand")
     commands.add_subcommand("train", _train_parser(), help="train a downscaler and a student from a frozen teacher")
     commands.add_subcommand("train-teacher", _train_teacher_parser(), help="fine-tune a classifier to be the teacher")
-    commands.add_subcommand("evaluate", _evaluate_parser(), help="accuracy of a run beside its teacher")
+    commands.add_subcommand(
+        "evaluate", _evaluate_parser(), help="accuracy of a run beside its teacher, or of a teacher"
+    )
     commands.add_subcommand("predict", _predict_parser(), help="classify pictures or thumbnails")
     commands.add_subcommand("thumbnail", _thumbnail_parser(), help="make thumbnails of a folder of pictures")
     commands.add_subcommand("info", _run_parser(), help="what a run or bundle is and how well it does")
     commands.add_subcommand("report", _run_parser(), help="write a run's report.html again")
+    commands.add_subcommand("push", _push_parser(), help="upload a run's bundle and its model card to the Hub")
     return parser
 
 
@@ -158,12 +161,35 @@ def _run_parser(run: str = "A run folder.") -> Parser:
 
 
 def _evaluate_parser() -> Parser:
-    parser = _run_parser()
+    parser = Parser(exit_on_error=False)
+    parser.add_argument("run", type=str | None, nargs="?", default=None, help="A run folder; or give --teacher.")
+    parser.add_argument(
+        "--allow_code", action="store_true", help="Import the package.module:factory that the bundle names."
+    )
     parser.add_argument("--data", type=str | None, default=None, help="Folder or elpv; by default the run's own.")
     parser.add_argument("--holdout", type=float | None, default=None, help="Share held out of one folder of classes.")
     parser.add_argument("--batch_size", type=PositiveInt, default=32, help="Pictures at a time.")
     parser.add_argument("--workers", type=NonNegativeInt | None, default=None, help="Processes that read pictures.")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, mps.")
+    parser.add_argument("--teacher", type=str | None, default=None, help="A classifier by itself, in place of a run.")
+    parser.add_argument(
+        "--teacher_weights", type=str | None, default=None, help="With --teacher: pretrained (default), random, a file."
+    )
+    parser.add_argument(
+        "--image_side", type=PositiveInt | None, default=None, help="With --teacher: side of its input, px."
+    )
+    parser.add_argument(
+        "--crop_share", type=float | None, default=None, help="With --teacher: share of the side that the crop keeps."
+    )
+    parser.add_argument("--output", type=str | None, default=None, help="With --teacher: a JSON file for the result.")
+    return parser
+
+
+def _push_parser() -> Parser:
+    parser = _run_parser("A run or bundle folder.")
+    parser.add_argument("repository", type=str, help="OWNER/NAME on the Hugging Face Hub; made if there is none.")
+    parser.add_argument("--private", action="store_true", help="A repository that is made is private.")
+    parser.add_argument("--license", type=str | None, default=None, help="For the model card, e.g. mit.")
     return parser
 
 

@@ -77,7 +77,6 @@ def info_table(bundle: ThumbNet) -> Table:
     """What a bundle is."""
     description = bundle.description
     shown = ", ".join(bundle.labels[:8]) + (f", … ({len(bundle.labels)})" if len(bundle.labels) > 8 else "")
-    preprocessing = description.preprocessing
     table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -86,13 +85,12 @@ def info_table(bundle: ThumbNet) -> Table:
         "architecture": description.architecture,
         "labels": shown,
         "ratio": f"{description.ratio} per side, {description.ratio**2} times fewer pixels",
-        "image": f"{bundle.image_side} px, {preprocessing.crop_share:.1%} centre crop, {preprocessing.interpolation}",
+        "image": description.preprocessing.summary,
         "thumbnail": f"{bundle.thumbnail_side} px",
         "downscaler": f"{description.downscaler.kind}, {downscaler_macs} MACs",
         "student": f"{format_macs(count_macs(bundle.student, bundle.thumbnail_side))} MACs, "
         f"{count_parameters(bundle.student):,} parameters"
         + (", stem resolution kept" if description.student.keep_stem_resolution else ""),
-        "normalisation": f"mean {preprocessing.mean}, std {preprocessing.std}",
     }
     for name, value in rows.items():
         table.add_row(name, value)

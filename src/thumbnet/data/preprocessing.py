@@ -19,8 +19,10 @@ from torchvision.transforms.v2 import functional
 
 from thumbnet.errors import ConfigError
 
-Interpolation = Literal["bicubic", "bilinear", "lanczos", "nearest"]
+Interpolation = Literal["bicubic", "bilinear", "lanczos", "hamming", "box", "nearest"]
+CropMode = Literal["center", "squash", "border"]
 MAXIMUM_IMAGE_SIDE = 8192
+MAXIMUM_CROP_SHARE = 2.0
 # A longer strip is cut to this before the resize: only its middle is kept, and the whole could take all memory.
 LONGEST_ASPECT = 300
 
@@ -31,14 +33,18 @@ class Preprocessing:
 
     Attributes:
         image_side: Side of its square input, px.
-        crop_share: Share of the side that evaluation keeps after resizing, as timm's `crop_pct`.
-        interpolation: Filter of the resize; always antialiased.
+        crop_share: Share of the side that evaluation keeps after resizing, as timm's `crop_pct`; more than 1, at most
+            2, resizes to less than the side and pads.
+        crop_mode: What is resized before the centre crop, as timm's: the short side (`center`), each side by itself
+            (`squash`), or the long side, with a border of the mean colour where the picture ends (`border`).
+        interpolation: Filter of the resize; always antialiased, but for `nearest`.
         mean: Per-channel mean for normalisation, RGB in [0, 1].
         std: Per-channel standard deviation for normalisation.
     """
 
     image_side: int
     crop_share: float = 0.875
+    crop_mode: CropMode = "center"
     interpolation: Interpolation = "bicubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
@@ -46,11 +52,12 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if not isinstance(self.image_side, int) or not 1 <= self.image_side <= MAXIMUM_IMAGE_SIDE:
             raise ConfigError(f"image_side is {self.image_side}, but must be a whole number up to {MAXIMUM_IMAGE_SIDE}")
-        if not 0 < self.crop_share <= 1:
-            raise ConfigError(f"crop_share is {self.crop_share}, but must be more than 0, at most 1")
-        if self.interpolation not in get_args(Interpolation):
-            known = ", ".join(get_args(Interpolation))
-            raise ConfigError(f"interpolation is {self.interpolation}, but must be one of {known}")
+        if not 0 < self.crop_share <= MAXIMUM_CROP_SHARE:
+            allowed = f"more than 0, at most {MAXIMUM_CROP_SHARE:g}"
+            raise ConfigError(f"crop_share is {self.crop_share}, but must be {allowed}")
+        for name, kinds in (("interpolation", get_args(Interpolation)), ("crop_mode", get_args(CropMode))):
+            if getattr(self, name) not in kinds:
+                raise ConfigError(f"{name} is {getattr(self, name)}, but must be one of {', '.join(kinds)}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ConfigError(f"mean {self.mean} and std {self.std} must be three numbers each, std more than 0")
 
@@ -59,9 +66,24 @@ class Preprocessing:
         """The resize filter as torchvision names it."""
         return InterpolationMode(self.interpolation)
 
+    @property
+    def resize_side(self) -> int:
+        """What evaluation resizes a side to before it cuts `image_side` out, px; rounded as timm does."""
+        return math.floor(self.image_side / self.crop_share)
+
+    @property
+    def summary(self) -> str:
+        """One phrase for messages, with everything in it."""
+        mode = "" if self.crop_mode == "center" else f", {self.crop_mode}"
+        crop = f"crop share {self.crop_share:.4g} (of {self.resize_side} px){mode}, {self.interpolation}"
+        mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
+        return f"{self.image_side} px, {crop}, mean ({mean}), std ({std})"
+
 
 def working_view(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:
-    """The part of a picture that the classifier sees at evaluation: short side resized, then centre crop.
+    """The part of a picture that the classifier sees at evaluation: resized by its crop mode, then centre crop.
+
+    The pixels are those of timm's and torchvision's own transforms for evaluation.
 
     Args:
         picture: RGB, any size.
@@ -70,13 +92,36 @@ def working_view(picture: Image.Image, preprocessing: Preprocessing) -> Image.Im
     Returns:
         RGB picture of `image_side` × `image_side`.
     """
-    longest = LONGEST_ASPECT * min(picture.size)
-    if max(picture.size) > longest:
-        picture = functional.center_crop(picture, [min(picture.height, longest), min(picture.width, longest)])
-    resize_side = math.floor(preprocessing.image_side / preprocessing.crop_share)
-    resized = functional.resize(picture, [resize_side], interpolation=preprocessing.filter)
-    cropped: Image.Image = functional.center_crop(resized, [preprocessing.image_side])
+    side, resize_side = preprocessing.image_side, preprocessing.resize_side
+    if preprocessing.crop_mode == "squash":
+        size = [resize_side, resize_side]
+    elif preprocessing.crop_mode == "border":
+        scale = max(picture.size) / resize_side
+        size = [max(1, round(picture.height / scale)), max(1, round(picture.width / scale))]
+    else:
+        picture = _without_ends(picture)
+        size = [resize_side]
+    resized = functional.resize(picture, size, interpolation=preprocessing.filter)
+    if preprocessing.crop_mode == "border":
+        resized = _with_border(resized, side, preprocessing.mean)
+    cropped: Image.Image = functional.center_crop(resized, [side])
     return cropped
+
+
+def _without_ends(picture: Image.Image) -> Image.Image:
+    longest = LONGEST_ASPECT * min(picture.size)
+    if max(picture.size) <= longest:
+        return picture
+    middle: Image.Image = functional.center_crop(picture, [min(picture.height, longest), min(picture.width, longest)])
+    return middle
+
+
+def _with_border(picture: Image.Image, side: int, mean: tuple[float, float, float]) -> Image.Image:
+    """At least `side` × `side`, with the odd pixel on the right and below."""
+    across, down = max(0, side - picture.width), max(0, side - picture.height)
+    padding = [across // 2, down // 2, (across + 1) // 2, (down + 1) // 2]
+    padded: Image.Image = functional.pad(picture, padding, fill=[round(255 * value) for value in mean])
+    return padded
 
 
 def levels_to_values(levels: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from thumbnet.errors import ConfigError, NetworkError
 from thumbnet.networks.adapters import fit_to_side
 from thumbnet.networks.architectures import Classifier, Start, build_classifier
 from thumbnet.networks.class_names import agreed_classes
+from thumbnet.networks.data_config import at_side
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.feature_mapping import FeatureMapping, build_feature_mapping
 from thumbnet.networks.pair import Pair
@@ -158,15 +159,14 @@ def fit_preprocessing(classifier: Classifier, settings: TrainSettings) -> Prepro
     """The teacher's own preprocessing with the user's changes.
 
     Raises:
-        NetworkError: If the teacher does not say its side and the user does not either.
+        NetworkError: If the teacher does not say the side of its square input and the user does not either.
     """
     if settings.image_side is None and classifier.preprocessing is None:
         raise NetworkError(
             f"teacher {settings.teacher} does not say the side of its input; give --image-side, e.g. 224"
         )
     preprocessing = classifier.preprocessing or Preprocessing(image_side=settings.image_side or 224)
-    if settings.image_side is not None:
-        preprocessing = replace(preprocessing, image_side=settings.image_side)
+    preprocessing = at_side(classifier.network, preprocessing, settings.image_side)
     if settings.views.crop_share is not None:
         preprocessing = replace(preprocessing, crop_share=settings.views.crop_share)
     return preprocessing

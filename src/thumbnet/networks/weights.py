@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from thumbnet.errors import CheckpointError
@@ -86,3 +86,9 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()) or not content:
         raise CheckpointError(f"weights: {path} holds something other than weights; save network.state_dict()")
     return content
+
+
+def weights_as_bytes(network: nn.Module, labels: tuple[str, ...] | None = None) -> bytes:
+    """A network's weights and buffers in the safetensors format, and the names of its classes beside them."""
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    return save(tensors, metadata={LABELS_KEY: json.dumps(labels)} if labels else None)

@@ -1,0 +1,109 @@
+"""The teacher's accuracy by `thumbnet.evaluate_teacher` and by timm's own code, on the same pictures.
+
+    python benchmarks/timm_parity.py --weights runs/elpv/teacher/teacher.safetensors
+    python benchmarks/timm_parity.py --teacher timm/resnet50.a1_in1k --weights pretrained --data imagenet/val
+
+Without `--data` the pictures are the held-out ones of the sample data `elpv`. timm's side is what its validate.py does:
+create_dataset, resolve_data_config, create_loader with the prefetcher off, accuracy. Writes
+benchmarks/results/timm_parity.json.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.data import create_dataset, create_loader, resolve_data_config
+from timm.utils import accuracy
+from torch import nn
+
+import thumbnet
+from thumbnet.config import TrainSettings
+from thumbnet.data.sources import open_data
+from thumbnet.networks.assembly import build_teacher
+from thumbnet.storage import write_json
+
+RESULT = Path(__file__).parent / "results" / "timm_parity.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teacher", default="thumbnet.data.samples:efficientnet_lite0")
+    parser.add_argument("--weights", required=True, help="a file, or pretrained")
+    parser.add_argument("--data", default="elpv", help="elpv, or a folder of classes")
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    settings = TrainSettings(
+        teacher=arguments.teacher,
+        teacher_weights=arguments.weights,
+        data=arguments.data,
+        output="",
+        device=arguments.device,
+    )
+    ours = thumbnet.evaluate_teacher(settings)
+    pictures = open_data(arguments.data).evaluation
+    network = build_teacher(settings, pictures.classes)[0].network
+    with tempfile.TemporaryDirectory() as place:
+        # timm reads folders and orders the classes by name, so they are numbered in ours.
+        for number, (path, label) in enumerate(zip(pictures.paths, pictures.labels, strict=True)):
+            link = Path(place) / f"{label:06d}" / f"{number:08d}{path.suffix}"
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(path.resolve())
+        timms = by_timm(network, place, torch.device(arguments.device))
+    write_json(RESULT, summary(arguments, ours, timms))
+    print(RESULT)
+
+
+@torch.no_grad()
+def by_timm(network: nn.Module, folder: str, device: torch.device) -> dict[str, Any]:
+    config = resolve_data_config(model=network)
+    loader = create_loader(
+        create_dataset("", root=folder), batch_size=32, use_prefetcher=False, num_workers=1, device=device, **config
+    )
+    network.eval().to(device)
+    logits, labels = [], []
+    for images, label in loader:
+        logits.append(network(images.to(device)).cpu())
+        labels.append(label)
+    given, expected = torch.cat(logits), torch.cat(labels)
+    top1, top5 = accuracy(given, expected, topk=(1, min(5, given.shape[1])))
+    shown = ("input_size", "crop_pct", "crop_mode", "interpolation")
+    return {
+        "top1": float(top1) / 100,
+        "top5": float(top5) / 100,
+        "pictures": len(expected),
+        "config": {name: config[name] for name in shown},
+    }
+
+
+def summary(arguments: argparse.Namespace, ours: dict[str, Any], timms: dict[str, Any]) -> dict[str, Any]:
+    assert ours["data"]["pictures"] == timms["pictures"]
+    chosen = [("--teacher", arguments.teacher), ("--weights", arguments.weights), ("--data", arguments.data)]
+    flags = [
+        f"{flag} {Path(value).name if Path(value).is_absolute() else value}"
+        for flag, value in chosen
+        if value != {"--teacher": "thumbnet.data.samples:efficientnet_lite0", "--data": "elpv"}.get(flag)
+    ]
+    return {
+        "command": " ".join(["python benchmarks/timm_parity.py", *flags]),
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "hardware": f"{os.cpu_count()} CPU cores, {platform.machine()}",
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("timm", "torch")}},
+        "teacher": arguments.teacher,
+        "data": Path(arguments.data).name,
+        "pictures": timms["pictures"],
+        "preprocessing": ours["preprocessing"],
+        "thumbnet": {name: ours["teacher"][name] for name in ("top1", "top5")},
+        "timm": timms,
+        "difference_points": abs(round(100 * (ours["teacher"]["top1"] - timms["top1"]), 4)),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""All of a bundle but its weights: thumbnet.json."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from thumbnet.config import MAXIMUM_RATIO, MINIMUM_RATIO, DownscalerSettings, StudentSettings
+from thumbnet.data.preprocessing import Preprocessing
+from thumbnet.errors import CheckpointError, ConfigError
+from thumbnet.storage import write_json
+
+FORMAT = 1
+DESCRIPTION_FILE = "thumbnet.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleDescription:
+    """All of a bundle but its weights.
+
+    Attributes:
+        architecture: The teacher's name, as for `build_classifier`.
+        labels: Names of the classes, in the order of the outputs.
+        ratio: Downscale factor per side.
+        preprocessing: How the downscaler wants its pictures.
+        downscaler: What E is.
+        student: How S was fitted to the thumbnail.
+        multilabel: Whether a picture may have any number of labels, each a yes or no.
+        config: Of a model of `transformers`, so that the bundle needs neither the hub nor the teacher's folder.
+        reparameterised: Whether S's branches for training are fused.
+    """
+
+    architecture: str
+    labels: tuple[str, ...]
+    ratio: int
+    preprocessing: Preprocessing
+    downscaler: DownscalerSettings
+    student: StudentSettings
+    multilabel: bool = False
+    config: dict[str, Any] | None = None
+    reparameterised: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.architecture, str) or not all(isinstance(label, str) for label in self.labels):
+            raise ConfigError("architecture and labels must be text")
+        if len(self.labels) < 2 or len(set(self.labels)) < len(self.labels):
+            raise ConfigError("labels must be two or more different names")
+        if not isinstance(self.ratio, int) or not MINIMUM_RATIO <= self.ratio <= MAXIMUM_RATIO:
+            raise ConfigError(f"ratio is {self.ratio}, but must be from {MINIMUM_RATIO} to {MAXIMUM_RATIO}")
+        if self.preprocessing.image_side % self.ratio:
+            raise ConfigError(f"ratio {self.ratio} does not divide image_side {self.preprocessing.image_side}")
+
+
+def write_description(folder: Path, description: BundleDescription) -> None:
+    """Writes thumbnet.json, atomically."""
+    write_json(folder / DESCRIPTION_FILE, {"format": FORMAT, **asdict(description)})
+
+
+def read_description(folder: Path, asked: Path) -> BundleDescription:
+    """Reads thumbnet.json.
+
+    Args:
+        folder: The bundle's.
+        asked: The path that the user gave, for the message.
+
+    Raises:
+        CheckpointError: If there is none, or it is damaged.
+    """
+    file = folder / DESCRIPTION_FILE
+    if not file.exists():
+        raise CheckpointError(
+            f"no bundle in {asked} (no {DESCRIPTION_FILE}); give a finished run's folder, or train one first"
+        )
+    try:
+        content: dict[str, Any] = json.loads(file.read_text())
+        if content["format"] != FORMAT:
+            raise CheckpointError(
+                f"{file} has format {content['format']}, this version reads {FORMAT}; update thumbnet"
+            )
+        stored: dict[str, Any] = content["preprocessing"]
+        preprocessing = Preprocessing(**{**stored, "mean": tuple(stored["mean"]), "std": tuple(stored["std"])})
+        return BundleDescription(
+            architecture=content["architecture"],
+            labels=tuple(content["labels"]),
+            ratio=content["ratio"],
+            preprocessing=preprocessing,
+            downscaler=DownscalerSettings(**content["downscaler"]),
+            student=StudentSettings(**content["student"]),
+            multilabel=content.get("multilabel", False),
+            config=content.get("config"),
+            reparameterised=bool(content.get("reparameterised", False)),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise CheckpointError(f"{file} is damaged ({error}); copy the bundle again") from error
