@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "run_record",
         "accuracy",
         "profiling",
+        "preview",
         "progress",
         "devices",
         "checkpoint",

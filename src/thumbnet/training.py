@@ -23,8 +23,10 @@ from thumbnet.errors import ConfigError, ThumbNetError
 from thumbnet.evaluation import evaluate, evaluate_teacher
 from thumbnet.loop import Plan, run_loop
 from thumbnet.networks.assembly import Assembly, assemble, assemble_teacher_training
+from thumbnet.networks.hugging_face import is_model_folder
 from thumbnet.networks.pair import Pair
 from thumbnet.objective import Objective, Term, paper_terms
+from thumbnet.preview import preview_lines
 from thumbnet.progress import Announcer
 from thumbnet.report import write_report
 from thumbnet.run_folder import RunFolder
@@ -65,6 +67,8 @@ def fit(
     pictures = _open_pictures(settings, announcer)
     set_seed(settings.seed)
     assembly = assemble(settings, pictures.train.classes, tap_features=objective.needs_features)
+    for line in preview_lines(assembly, settings):
+        announcer.say(line)
     for warning in assembly.warnings:
         announcer.warn(warning)
 
@@ -143,6 +147,7 @@ def _settings(settings: TrainSettings | None, changes: Mapping[str, Any]) -> Tra
     data, weights = settings.data, settings.teacher_weights
     return replace(
         settings,
+        teacher=str(Path(settings.teacher).absolute()) if is_model_folder(settings.teacher) else settings.teacher,
         data=data if data in SAMPLE_NAMES else str(Path(data).absolute()),
         teacher_weights=weights if weights in ("pretrained", "random") else str(Path(weights).absolute()),
     )

@@ -55,13 +55,8 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
     classifier, warnings = build_teacher(settings, classes)
     preprocessing = fit_preprocessing(classifier, settings)
     side = preprocessing.image_side
-    if side % settings.ratio or side < settings.ratio:
-        nearest = max(1, round(side / settings.ratio)) * settings.ratio
-        raise ConfigError(
-            f"ratio {settings.ratio} does not divide the image side {side} px; give --image-side {nearest}"
-        )
+    thumbnail_side = divided_side(side, settings.ratio)
     check_classes(classifier.network, side, classes)
-    thumbnail_side = side // settings.ratio
     student = copy.deepcopy(classifier.network).requires_grad_(True)
     fit = fit_student(student, settings.student, side, thumbnail_side)
     padding = padding_warning(fit, settings.ratio)
@@ -124,6 +119,18 @@ def build_teacher(settings: TrainSettings, classes: tuple[str, ...]) -> tuple[Cl
         ("the teacher's weights are random: it teaches nothing; use it for tests only",) if weights == "random" else ()
     )
     return classifier, random
+
+
+def divided_side(image_side: int, ratio: int) -> int:
+    """Side of the thumbnail, px.
+
+    Raises:
+        ConfigError: If the ratio does not divide the image side.
+    """
+    if image_side % ratio or image_side < ratio:
+        nearest = max(1, round(image_side / ratio)) * ratio
+        raise ConfigError(f"ratio {ratio} does not divide the image side {image_side} px; give --image-side {nearest}")
+    return image_side // ratio
 
 
 def fit_preprocessing(classifier: Classifier, settings: TrainSettings) -> Preprocessing:
