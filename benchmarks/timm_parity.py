@@ -51,7 +51,7 @@ def main() -> None:
     network = build_teacher(settings, pictures.classes)[0].network
     with tempfile.TemporaryDirectory() as place:
         # timm reads folders and orders the classes by name, so they are numbered in ours.
-        for number, (path, label) in enumerate(zip(pictures.paths, pictures.labels, strict=True)):
+        for number, (path, label) in enumerate(zip(pictures.files, pictures.labels, strict=True)):
             link = Path(place) / f"{label:06d}" / f"{number:08d}{path.suffix}"
             link.parent.mkdir(exist_ok=True)
             link.symlink_to(path.resolve())

@@ -165,7 +165,7 @@ def test_a_runs_own_config_is_a_recipe_and_resume_needs_only_the_output(
         (["tran"], ["'tran'", "did you mean train?", "thumbnet --help"]),
         (["train", "--config", "nowhere.yaml"], ["nowhere.yaml"]),
         (["train-teacher", "--ratio", "4"], ["--ratio"]),
-        (["info"], ["required: RUN"]),
+        (["info"], ["give either a run folder or --teacher"]),
     ],
 )
 def test_a_misspelt_flag_or_value(thumbnet: Run, arguments: list[str], words: list[str]) -> None:

@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "run_record",
         "accuracy",
         "profiling",
+        "preview",
         "progress",
         "devices",
         "checkpoint",

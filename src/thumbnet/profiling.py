@@ -24,3 +24,8 @@ def count_macs(network: nn.Module, side: int) -> int:
 def count_parameters(network: nn.Module) -> int:
     """Number of trainable and fixed parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def format_macs(macs: int) -> str:
+    """`22.1 M`, `4.09 G`."""
+    return f"{macs / 1e9:.2f} G" if macs >= 1e9 else f"{macs / 1e6:.1f} M"

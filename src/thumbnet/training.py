@@ -21,10 +21,12 @@ from thumbnet.errors import ConfigError, ThumbNetError
 from thumbnet.evaluation import evaluate, evaluate_classifier
 from thumbnet.loop import run_loop
 from thumbnet.networks.assembly import Assembly, assemble, assemble_teacher_training
+from thumbnet.networks.hugging_face import is_model_folder
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.weights import weights_as_bytes
 from thumbnet.objective import Objective, Term, paper_terms
 from thumbnet.preparation import Plan
+from thumbnet.preview import preview_lines
 from thumbnet.progress import Announcer
 from thumbnet.report import write_report
 from thumbnet.run_data import OpenedPictures, open_pictures
@@ -68,6 +70,8 @@ def fit(
         pictures = open_pictures(settings, announcer)
         set_seed(settings.seed)
         assembly = assemble(settings, pictures.train.classes, tap_features=objective.needs_features)
+    for line in preview_lines(assembly, settings):
+        announcer.say(line)
     for warning in assembly.warnings:
         announcer.warn(warning)
     pictures = pictures.in_classes(assembly.classes)
@@ -162,6 +166,7 @@ def _settings(settings: TrainSettings | None, changes: Mapping[str, Any]) -> Tra
     weights, others, class_map = settings.teacher_weights, settings.evaluation_data, settings.class_map
     return replace(
         settings,
+        teacher=str(Path(settings.teacher).absolute()) if is_model_folder(settings.teacher) else settings.teacher,
         data=_absolute(settings.data),
         evaluation_data=_absolute(others) if others else None,
         teacher_weights=weights if weights in ("pretrained", "random") else str(Path(weights).absolute()),

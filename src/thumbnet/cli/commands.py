@@ -12,12 +12,20 @@ from rich.console import Console
 
 from thumbnet import processes
 from thumbnet.bundle import ThumbNet
-from thumbnet.cli.tables import class_table, evaluation_table, info_table, predictions_table
+from thumbnet.cli.tables import (
+    class_table,
+    evaluation_table,
+    info_table,
+    predictions_table,
+    preview_notes,
+    preview_table,
+)
 from thumbnet.config import TrainSettings, ViewSettings
 from thumbnet.data.pictures import read_picture
 from thumbnet.devices import choose_device
 from thumbnet.errors import CheckpointError, ConfigError, PictureError
 from thumbnet.evaluation import evaluate as evaluate_run
+from thumbnet.preview import preview
 from thumbnet.progress import Announcer
 from thumbnet.report import write_report
 from thumbnet.run_folder import RunFolder
@@ -115,12 +123,26 @@ def thumbnail(flags: Namespace) -> int:
 
 
 def info(flags: Namespace) -> int:
-    """`thumbnet info`."""
+    """`thumbnet info`: of a run, or of what a teacher would give."""
+    if (flags.run is None) == (flags.teacher is None):
+        raise ConfigError("info: give either a run folder or --teacher NAME; see thumbnet info --help")
+    if flags.run is None:
+        return _preview(flags)
     bundle = ThumbNet.load(flags.run, allow_code=flags.allow_code)
     _print(info_table(bundle))
     evaluation = RunFolder(flags.run).read_evaluation()
     if evaluation:
         _print(evaluation_table(evaluation))
+    return 0
+
+
+def _preview(flags: Namespace) -> int:
+    flags.data, flags.output = "none", "none"  # what no preview looks at
+    settings = _settings(flags)
+    found = preview(settings)
+    _print(preview_table(settings.teacher, settings.ratio, found))
+    for note in preview_notes(found):
+        Console(highlight=False).print(note, soft_wrap=True, markup=False)
     return 0
 
 

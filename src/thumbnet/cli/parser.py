@@ -13,7 +13,13 @@ from pathlib import Path
 from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from thumbnet.config import UNUSED_BY_TEACHERS, TrainSettings
+from thumbnet.config import (
+    UNUSED_BY_TEACHERS,
+    DownscalerSettings,
+    FeatureMappingSettings,
+    StudentSettings,
+    TrainSettings,
+)
 from thumbnet.run_folder import RECORD_KEY
 
 DESCRIPTION = "Turns any well-trained image classifier into one that works on thumbnails."
@@ -53,7 +59,7 @@ def build_parser() -> Parser:
     )
     commands.add_subcommand("predict", _predict_parser(), help="classify pictures or thumbnails")
     commands.add_subcommand("thumbnail", _thumbnail_parser(), help="make thumbnails of a folder of pictures")
-    commands.add_subcommand("info", _run_parser(), help="what a run or bundle is and how well it does")
+    commands.add_subcommand("info", _info_parser(), help="what a run is, or what a teacher's student would cost")
     commands.add_subcommand("report", _run_parser(), help="write a run's report.html again")
     commands.add_subcommand("push", _push_parser(), help="upload a run's bundle and its model card to the Hub")
     return parser
@@ -157,6 +163,27 @@ def _run_parser(run: str = "A run folder.") -> Parser:
     parser.add_argument(
         "--allow_code", action="store_true", help="Import the package.module:factory that the bundle names."
     )
+    return parser
+
+
+def _info_parser() -> Parser:
+    parser = Parser(exit_on_error=False)
+    parser.add_argument("run", type=str, nargs="?", default=None, help="A run or bundle folder; or give --teacher.")
+    parser.add_argument(
+        "--allow_code", action="store_true", help="Import the package.module:factory that the bundle names."
+    )
+    parser.add_argument("--teacher", type=str | None, default=None, help="What `thumbnet train` would take.")
+    parser.add_argument(
+        "--teacher_weights", type=str, default="random", help="random: costs and features are the same with any."
+    )
+    parser.add_argument("--ratio", type=int, default=4, help="Downscale factor per side, 2 to 8.")
+    parser.add_argument("--image_side", type=int | None, default=None, help="By default the teacher's own, px.")
+    for name, kind in (
+        ("downscaler", DownscalerSettings),
+        ("student", StudentSettings),
+        ("feature_mapping", FeatureMappingSettings),
+    ):
+        parser.add_argument(f"--{name}", type=kind, default=kind(), help=f"As for `thumbnet train --{name}`.")
     return parser
 
 

@@ -6,7 +6,9 @@ from typing import Any
 from rich.table import Table
 
 from thumbnet.bundle import Classification, ThumbNet
-from thumbnet.profiling import count_macs, count_parameters
+from thumbnet.networks.student import option_name
+from thumbnet.preview import NetworkPreview, Preview
+from thumbnet.profiling import count_macs, count_parameters, format_macs
 from thumbnet.report.wording import METRICS
 
 MOST_CLASSES = 20
@@ -90,13 +92,40 @@ def info_table(bundle: ThumbNet) -> Table:
         "downscaler": f"{description.downscaler.kind}, {downscaler_macs} MACs",
         "student": f"{format_macs(count_macs(bundle.student, bundle.thumbnail_side))} MACs, "
         f"{count_parameters(bundle.student):,} parameters"
-        + (", stem resolution kept" if description.student.keep_stem_resolution else ""),
+        + (f", {option}" if (option := option_name(description.student)) else "")
+        + (", reparameterised" if description.reparameterised else ""),
     }
     for name, value in rows.items():
         table.add_row(name, value)
     return table
 
 
-def format_macs(macs: int) -> str:
-    """`22.1 M`, `4.09 G`."""
-    return f"{macs / 1e9:.2f} G" if macs >= 1e9 else f"{macs / 1e6:.1f} M"
+def preview_table(teacher: str, ratio: int, found: Preview) -> Table:
+    """What a teacher and its student would be, one network and option a row."""
+    layers = ", ".join(found.teacher.features)
+    table = Table(title=f"{teacher}, ratio {ratio}; tapped: {layers}", title_justify="left")
+    table.add_column("", overflow="fold")
+    for heading in ("side", "MACs", "parameters", "features"):
+        table.add_column(heading, justify="right")
+    table.add_row("teacher", *_preview_cells(found.teacher))
+    for option, student in found.students.items():
+        name = f"student, {option}" + (" (chosen)" if option == found.chosen else "")
+        cells = _preview_cells(student) if isinstance(student, NetworkPreview) else ["", "", "", "not possible"]
+        table.add_row(name, *cells)
+    table.add_row("downscaler", "", format_macs(found.downscaler_macs), f"{found.downscaler_parameters:,}", "")
+    return table
+
+
+def preview_notes(found: Preview) -> list[str]:
+    """Why an option is not possible, and what to know of one that is; a line each."""
+    notes = []
+    for option, student in found.students.items():
+        note = student.warning if isinstance(student, NetworkPreview) else student
+        if note:
+            notes.append(f"{option}: {note}")
+    return notes
+
+
+def _preview_cells(network: NetworkPreview) -> list[str]:
+    sizes = "\n".join("×".join(map(str, shape)) for shape in network.features.values())
+    return [f"{network.side} px", format_macs(network.macs), f"{network.parameters:,}", sizes]

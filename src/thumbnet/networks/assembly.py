@@ -75,12 +75,7 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
     classifier, warnings = built.classifier, built.warnings
     preprocessing = fit_preprocessing(classifier, settings)
     side = preprocessing.image_side
-    if side % settings.ratio or side < settings.ratio:
-        nearest = max(1, round(side / settings.ratio)) * settings.ratio
-        raise ConfigError(
-            f"ratio {settings.ratio} does not divide the image side {side} px; give --image-side {nearest}"
-        )
-    thumbnail_side = side // settings.ratio
+    thumbnail_side = divided_side(side, settings.ratio)
     student = copy.deepcopy(classifier.network).requires_grad_(True)
     fit = fit_student(student, settings.student, side, thumbnail_side)
     padding = padding_warning(fit, settings.ratio)
@@ -153,6 +148,18 @@ def build_teacher(settings: TrainSettings, classes: tuple[str, ...]) -> BuiltTea
     if weights == "random":
         warnings += ("the teacher's weights are random: it teaches nothing; use it for tests only",)
     return BuiltTeacher(classifier=classifier, classes=agreed, warnings=warnings)
+
+
+def divided_side(image_side: int, ratio: int) -> int:
+    """Side of the thumbnail, px.
+
+    Raises:
+        ConfigError: If the ratio does not divide the image side.
+    """
+    if image_side % ratio or image_side < ratio:
+        nearest = max(1, round(image_side / ratio)) * ratio
+        raise ConfigError(f"ratio {ratio} does not divide the image side {image_side} px; give --image-side {nearest}")
+    return image_side // ratio
 
 
 def fit_preprocessing(classifier: Classifier, settings: TrainSettings) -> Preprocessing:

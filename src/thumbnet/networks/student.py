@@ -69,7 +69,8 @@ def fit_student(network: nn.Module, settings: StudentSettings, image_side: int, 
         if option is None:
             advice = "it does not run at the teacher's side either"
             raise NetworkError(f"student {error}; {advice}: give a larger --image-side") from error
-        advice = "this network's parts need its own strides: leave it out, or give a smaller --ratio"
+        other = "" if settings.keep_stem_resolution else "give --student.keep_stem_resolution instead, or "
+        advice = f"this network's branches need the stride: {other}leave it out and give a smaller --ratio"
         raise NetworkError(f"student.{option}: {error}; {advice}") from error
     try:
         fit_to_side(network, thumbnail_side)
@@ -158,11 +159,14 @@ def padding_warning(fit: StudentFit, ratio: int) -> str | None:
         fit: The student's layers at both sides.
         ratio: Between the two sides.
     """
-    sides = {trace.name: trace.shape[-1] for trace in fit.at_image_side if trace.is_map}
+    sides = {trace.name: trace.shape[-1] for trace in fit.at_image_side if trace.is_map and trace.name}
+    blocks = [trace for trace in fit.at_thumbnail_side if trace.is_map and trace.stage]
+    # What is inside an attention layer may look like a map without being one; the blocks around it are maps.
+    compared = blocks or [trace for trace in fit.at_thumbnail_side if trace.is_map]
     lost = [
         (trace, math.ceil(sides[trace.name] / ratio))
-        for trace in fit.at_thumbnail_side
-        if trace.is_map and trace.name in sides and trace.shape[-1] < math.ceil(sides[trace.name] / ratio)
+        for trace in compared
+        if trace.name in sides and trace.shape[-1] < math.ceil(sides[trace.name] / ratio)
     ]
     if not lost:
         return None

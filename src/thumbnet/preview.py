@@ -1,0 +1,156 @@
+"""What a teacher and its student would be, before any training: sides, costs and features, under every option.
+
+Needs no data, and no weights but random ones.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from thumbnet.config import StudentSettings, TrainSettings
+from thumbnet.errors import NetworkError
+from thumbnet.networks.adapters import fit_to_side
+from thumbnet.networks.architectures import Start, build_classifier
+from thumbnet.networks.assembly import Assembly, divided_side, fit_preprocessing
+from thumbnet.networks.downscaler import build_downscaler
+from thumbnet.networks.strides import strided_steps
+from thumbnet.networks.student import fit_student, option_name, padding_warning
+from thumbnet.networks.taps import default_layers, trace_layers
+from thumbnet.networks.teacher import count_classes
+from thumbnet.networks.weights import stored_labels
+from thumbnet.profiling import count_macs, count_parameters, format_macs
+
+PLAIN = "plain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkPreview:
+    """One network at its side.
+
+    Attributes:
+        side: Of its input, px.
+        macs: For one picture.
+        parameters: Trainable and fixed.
+        features: Channels, height and width of the tapped layers' output, by name.
+        warning: What the user should know of it; None where all is well.
+    """
+
+    side: int
+    macs: int
+    parameters: int
+    features: dict[str, tuple[int, ...]]
+    warning: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """A teacher and what can be made of it.
+
+    Attributes:
+        teacher: T.
+        students: S by option, `plain` first; where an option cannot be had, the reason in one line.
+        chosen: The option that the settings ask for.
+        downscaler_macs: MACs of E for one picture.
+        downscaler_parameters: Parameters of E.
+    """
+
+    teacher: NetworkPreview
+    students: dict[str, NetworkPreview | str]
+    chosen: str
+    downscaler_macs: int
+    downscaler_parameters: int
+
+
+def preview(settings: TrainSettings) -> Preview:
+    """Builds T, E and S under every option of `student`, and measures them.
+
+    Args:
+        settings: `teacher`, `teacher_weights`, `ratio`, `image_side`, `downscaler`, `student` and `feature_mapping`
+            are looked at; nothing is read from `data` or written to `output`.
+
+    Raises:
+        ConfigError: If the ratio does not divide the image side.
+        NetworkError: If the teacher cannot be built, or does not run at its side.
+    """
+    teacher, image_side = _teacher(settings)
+    thumbnail_side = divided_side(image_side, settings.ratio)
+    count_classes(teacher, image_side)
+    traces = trace_layers(teacher, image_side)
+    layers = settings.feature_mapping.layers or default_layers(traces)
+    students: dict[str, NetworkPreview | str] = {}
+    for option in _options(settings.student, len(strided_steps(teacher, traces))):
+        student = copy.deepcopy(teacher)
+        try:
+            fit = fit_student(student, option, image_side, thumbnail_side)
+            warning = padding_warning(fit, settings.ratio)
+            students[option_name(option) or PLAIN] = _measure(student, thumbnail_side, layers, warning)
+        except NetworkError as error:
+            students[option_name(option) or PLAIN] = str(error)
+    downscaler = build_downscaler(settings.downscaler, settings.ratio)
+    return Preview(
+        teacher=_measure(teacher, image_side, layers),
+        students=students,
+        chosen=option_name(settings.student) or PLAIN,
+        downscaler_macs=count_macs(downscaler, image_side),
+        downscaler_parameters=count_parameters(downscaler),
+    )
+
+
+def preview_lines(assembly: Assembly, settings: TrainSettings) -> tuple[str, ...]:
+    """The networks that a run is about to train, one line each: side, MACs, parameters and features."""
+    image_side = assembly.preprocessing.image_side
+    teacher, pair = assembly.teacher.tapped.network, assembly.pair
+    layers = pair.student.layers or default_layers(trace_layers(teacher, image_side))
+    option = option_name(settings.student)
+    student = _measure(pair.student.network, image_side // settings.ratio, layers)
+    downscaler = format_macs(count_macs(pair.downscaler, image_side))
+    return (
+        f"teacher: {network_line(_measure(teacher, image_side, layers))}",
+        f"student: {network_line(student)}{f', {option}' if option else ''}",
+        f"downscaler: {settings.downscaler.kind}, {downscaler} MACs",
+    )
+
+
+def network_line(network: NetworkPreview) -> str:
+    """`56 px, 119.2 M MACs, 11,176,512 parameters, features layer4 512×2×2`."""
+    costs = f"{network.side} px, {format_macs(network.macs)} MACs, {network.parameters:,} parameters"
+    return f"{costs}, features {feature_sizes(network)}"
+
+
+def feature_sizes(network: NetworkPreview) -> str:
+    """`layer4 512×2×2`; a layer that gives nothing is left out."""
+    return ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in network.features.items())
+
+
+def _teacher(settings: TrainSettings) -> tuple[nn.Module, int]:
+    """The teacher at its image side; with random weights, and in a file without labels, its makers' own classes."""
+    weights = settings.teacher_weights
+    labels = stored_labels(Path(weights)) if weights not in ("pretrained", "random") else None
+    start: Start = "pretrained" if weights == "pretrained" else "random"
+    # Costs and features are the same with any weights: a file is asked for its classes alone.
+    classifier = build_classifier(settings.teacher, start, len(labels) if labels else None)
+    image_side = fit_preprocessing(classifier, settings).image_side
+    fit_to_side(classifier.network, image_side)
+    return classifier.network, image_side
+
+
+def _options(chosen: StudentSettings, steps: int) -> list[StudentSettings]:
+    """Every option that a network with this many strided steps may have, and the chosen one."""
+    numbered = [StudentSettings(keep_stride=number) for number in range(2, steps + 1)]
+    kept = StudentSettings(keep_stem_resolution=True)
+    options = [StudentSettings(), kept, *numbered, StudentSettings(dilate_last_stage=True)]
+    return options if chosen in options else [*options, chosen]
+
+
+def _measure(network: nn.Module, side: int, layers: Sequence[str], warning: str | None = None) -> NetworkPreview:
+    shapes = {trace.name: trace.shape for trace in trace_layers(network, side) if trace.is_map}
+    return NetworkPreview(
+        side=side,
+        macs=count_macs(network, side),
+        parameters=count_parameters(network),
+        features={layer: shapes[layer] for layer in layers if layer in shapes},
+        warning=warning,
+    )
