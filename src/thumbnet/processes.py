@@ -13,7 +13,6 @@ from datetime import timedelta
 import numpy as np
 import torch
 from torch import Tensor, distributed
-from torch._C._distributed_c10d import TCPStore
 
 from thumbnet.errors import ConfigError, TrainingError
 
@@ -195,7 +194,9 @@ def speaks() -> bool:
         return True
     try:
         place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = TCPStore(*place, is_master=False, timeout=timedelta(seconds=10), wait_for_workers=False)
+        brief = timedelta(seconds=3)
+        # The launcher's own store, which is there before the processes have met, and after one of them is gone.
+        store = distributed.TCPStore(*place, is_master=False, timeout=brief, wait_for_workers=False)  # type: ignore[attr-defined]
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         return int(store.add(f"thumbnet/reports/{attempt}", 1)) == 1
     except (RuntimeError, KeyError, ValueError):

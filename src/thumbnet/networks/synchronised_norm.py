@@ -95,7 +95,7 @@ def _pooled_moments(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # A sum in which each process fills a row of its own, so that the moments combine without cancellation.
     rank, processes = distributed.get_rank(), distributed.get_world_size()
     rows = _sum(nn.functional.pad(own[None], (0, 0, rank, processes - rank - 1)))
-    means, variances, sizes = rows.split([len(mean), len(mean), 1], dim=1)
+    means, variances, sizes = torch.split(rows, [len(mean), len(mean), 1], dim=1)
     pooled_mean = (sizes * means).sum(dim=0) / sizes.sum()
     pooled_variance = (sizes * (variances + (means - pooled_mean).square())).sum(dim=0) / sizes.sum()
     return pooled_mean, pooled_variance, sizes.detach().sum()
