@@ -21,6 +21,7 @@ PATIENCE = timedelta(days=7)
 BACKENDS = {"cuda": "cpu:gloo,cuda:nccl", "xpu": "cpu:gloo,xpu:xccl", "cpu": "gloo"}
 LOST = ("connection closed by peer", "connection reset by peer", "connection refused", "broken pipe", "gloo", "nccl")
 BUCKET_VALUES = 2**24
+ALONE = "`accelerate launch --cpu` started one process, for want of MPI; start several with `torchrun -m thumbnet`"
 
 
 def count() -> int:
@@ -41,6 +42,12 @@ def local_rank() -> int:
 def several() -> bool:
     """Whether a launcher started more than one process."""
     return count() > 1
+
+
+def launched_alone() -> bool:
+    """Whether Accelerate was asked for several processes on the processor and started one: it needs MPI for more."""
+    asked = "ACCELERATE_USE_CPU" in os.environ and "MASTER_PORT" in os.environ
+    return asked and not several() and "RANK" not in os.environ
 
 
 def is_main() -> bool:
