@@ -215,12 +215,6 @@ def test_a_teacher_of_other_class_names_is_refused(tiny_settings: Settings, tmp_
         fit(tiny_settings(data=str(other), teacher_weights=str(file)), quiet=True)
 
 
-def test_a_launcher_of_several_processes_is_refused(tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="several processes"):
-        fit(tiny_settings(), quiet=True)
-
-
 def test_python_settings_take_paths_and_name_misspellings(
     tiny_settings: Settings, photos: Path, tmp_path: Path
 ) -> None:

@@ -13,7 +13,6 @@ from datetime import timedelta
 import numpy as np
 import torch
 from torch import Tensor, distributed
-from torch._C._distributed_c10d import TCPStore
 
 from thumbnet.errors import ConfigError, TrainingError
 
@@ -22,6 +21,7 @@ PATIENCE = timedelta(days=7)
 BACKENDS = {"cuda": "cpu:gloo,cuda:nccl", "xpu": "cpu:gloo,xpu:xccl", "cpu": "gloo"}
 LOST = ("connection closed by peer", "connection reset by peer", "connection refused", "broken pipe", "gloo", "nccl")
 BUCKET_VALUES = 2**24
+ALONE = "`accelerate launch --cpu` started one process, for want of MPI; start several with `torchrun -m thumbnet`"
 
 
 def count() -> int:
@@ -42,6 +42,12 @@ def local_rank() -> int:
 def several() -> bool:
     """Whether a launcher started more than one process."""
     return count() > 1
+
+
+def launched_alone() -> bool:
+    """Whether Accelerate was asked for several processes on the processor and started one: it needs MPI for more."""
+    asked = "ACCELERATE_USE_CPU" in os.environ and "MASTER_PORT" in os.environ
+    return asked and not several() and "RANK" not in os.environ
 
 
 def is_main() -> bool:
@@ -195,7 +201,9 @@ def speaks() -> bool:
         return True
     try:
         place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = TCPStore(*place, is_master=False, timeout=timedelta(seconds=10), wait_for_workers=False)
+        brief = timedelta(seconds=3)
+        # The launcher's own store, which is there before the processes have met, and after one of them is gone.
+        store = distributed.TCPStore(*place, is_master=False, timeout=brief, wait_for_workers=False)  # type: ignore[attr-defined]
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         return int(store.add(f"thumbnet/reports/{attempt}", 1)) == 1
     except (RuntimeError, KeyError, ValueError):

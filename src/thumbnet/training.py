@@ -66,6 +66,8 @@ def fit(
     run = RunFolder(settings.output)
     run.check(resume=resume, overwrite=overwrite, keep=(settings.data, settings.teacher_weights))
     check_machine(settings.device, settings.tracker)
+    if processes.launched_alone():
+        announcer.warn(processes.ALONE)
     with processes.main_first():
         pictures = open_pictures(settings, announcer)
         set_seed(settings.seed)
@@ -115,6 +117,8 @@ def train_teacher(
     run = RunFolder(settings.output)
     run.check(resume=resume, overwrite=overwrite, keep=(settings.data, settings.teacher_weights))
     check_machine(settings.device, settings.tracker)
+    if processes.launched_alone():
+        announcer.warn(processes.ALONE)
     with processes.main_first():
         pictures = open_pictures(settings, announcer)
         set_seed(settings.seed)
