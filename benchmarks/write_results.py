@@ -80,8 +80,8 @@ def timm_parity(result: dict[str, Any]) -> str:
     ours, timms = result["thumbnet"], result["timm"]
     return (
         "## The teacher's accuracy, by ThumbNet and by timm\n\n"
-        f"`{result['teacher']}` fine-tuned on `{result['data']}`, {result['pictures']} pictures, prepared as its makers "
-        f"do ({result['preprocessing']}): top-1 {100 * ours['top1']:.2f}% by `thumbnet.evaluate_teacher`, "
+        f"`{result['teacher']}` fine-tuned on `{result['data']}`, {result['pictures']} pictures, prepared as its "
+        f"makers do ({result['preprocessing']}): top-1 {100 * ours['top1']:.2f}% by `thumbnet.evaluate_teacher`, "
         f"{100 * timms['top1']:.2f}% by timm's own code, a difference of {result['difference_points']:.2f} points.\n"
     )
 
