@@ -1,5 +1,6 @@
 """The Hub: a bundle goes there with its model card and comes back the same; nothing here touches the network."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 
 from thumbnet import ThumbNet
 from thumbnet.cli.main import main
-from thumbnet.errors import CheckpointError, ConfigError
+from thumbnet.errors import CheckpointError, ConfigError, StorageError
 from thumbnet.run_folder import RunFolder
 
 BUNDLE = {"thumbnet.json", "downscaler.safetensors", "student.safetensors"}
@@ -110,13 +111,17 @@ def refusal(kind: type[Exception], status: int) -> Exception:
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (refusal(errors.RepositoryNotFoundError, 404), "is no repository, or a private one; check the name, or log in"),
+        (
+            refusal(errors.RepositoryNotFoundError, 404),
+            "is neither a folder here nor a repository that you may see; check",
+        ),
         (refusal(errors.GatedRepoError, 403), "is gated; ask for access on its page"),
         (refusal(errors.RevisionNotFoundError, 404), "has no such revision"),
         (refusal(errors.HfHubHTTPError, 401), "may not be read or written with this account"),
         (refusal(errors.HfHubHTTPError, 503), r"cannot be reached \(503 Client Error\); check the network"),
         (errors.LocalTokenNotFoundError("no token"), "needs an account; log in with `hf auth login`"),
         (errors.LocalEntryNotFoundError("not on disk"), r"cannot be reached \(not on disk\)"),
+        (ConnectionRefusedError(111, "refused"), r"cannot be reached \(\[Errno 111\] refused\)"),
         (errors.OfflineModeIsEnabled("offline"), r"cannot be reached \(offline\)"),
         (
             errors.HTTPError("no route"),  # type: ignore[attr-defined]
@@ -138,6 +143,15 @@ def test_what_the_hub_refuses_is_one_line(
     assert "\n" not in str(fetched.value)
     with pytest.raises(CheckpointError, match=f"hub: someone/small {message}"):
         bundle.push_to_hub("someone/small")
+
+
+def test_a_full_disk_is_the_machines_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*given: Any, **options: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fill)
+    with pytest.raises(StorageError, match="no space left on the disk"):
+        ThumbNet.from_pretrained("someone/small")
 
 
 def test_what_is_neither_folder_nor_repository_is_refused_before_the_network() -> None:

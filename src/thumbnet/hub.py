@@ -4,6 +4,7 @@ Knows repositories and file names; knows nothing of networks.
 """
 
 import contextlib
+import errno
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -167,7 +168,8 @@ def hub_errors(repository: str) -> Iterator[None]:
         raise
     except (errors.HFValidationError, OSError, _network_error()) as error:
         with storage_errors(Path(repository)):
-            if isinstance(error, OSError) and error.errno is not None:
+            # The disk's own refusals name a file or lack space; those of a socket do neither.
+            if isinstance(error, OSError) and (error.filename or error.errno == errno.ENOSPC):
                 raise
         raise CheckpointError(f"hub: {_explain(repository, error)}") from error
 
@@ -179,7 +181,10 @@ def _explain(repository: str, error: Exception) -> str:
         (errors.HFValidationError, "is neither a folder nor the name of a repository; give OWNER/NAME"),
         (errors.GatedRepoError, f"is gated; ask for access on its page, then {LOGIN}"),
         (errors.RevisionNotFoundError, "has no such revision; give a branch, a tag or a commit of it"),
-        (errors.RepositoryNotFoundError, f"is no repository, or a private one; check the name, or {LOGIN}"),
+        (
+            errors.RepositoryNotFoundError,
+            f"is neither a folder here nor a repository that you may see; check the name, or {LOGIN}",
+        ),
         (errors.LocalTokenNotFoundError, f"needs an account; {LOGIN}"),
     )
     for kind, message in known:
@@ -188,7 +193,7 @@ def _explain(repository: str, error: Exception) -> str:
     if status in (401, 403):
         return f"{repository} may not be read or written with this account; check the owner's name, or {LOGIN}"
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return f"{repository} cannot be reached ({reason}); check the network, or give a local folder"
+    return f"{repository} cannot be reached ({reason}); check the network"
 
 
 def _network_error() -> type[Exception]:
