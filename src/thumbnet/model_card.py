@@ -27,7 +27,7 @@ NETWORKS = {
     "untrained_bicubic": "teacher's copy on bicubic thumbnails, untrained",
     "student": "**this student, on its thumbnails**",
 }
-METRICS = {"top1": "top-1", "top5": "top-5"}
+METRICS = {"top1": "top-1", "top5": "top-5", "map": "mean average precision", "f1": "F1"}
 PLACEHOLDER = "OWNER/NAME"
 
 

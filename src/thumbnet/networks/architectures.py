@@ -161,15 +161,20 @@ def _from_timm(name: str, start: Start) -> Classifier:
         hint = f"; did you mean {', '.join(f'timm/{other}' for other in near)}?" if near else ""
         raise NetworkError(f"teacher: timm has no network '{name}'{hint or '; see timm.list_models()'}")
     network = _with_weights(f"timm/{name}", lambda: timm.create_model(name, pretrained=start == "pretrained"))
-    return Classifier(network=network, preprocessing=timm_preprocessing(network), label_sets=_imagenet_labels(network))
+    return _described_by_timm(network)
 
 
-def _imagenet_labels(network: nn.Module) -> tuple[tuple[str, ...], ...]:
-    """ImageNet's classes as WordNet numbers and as first descriptions, for timm's networks of 1000 classes."""
+def _described_by_timm(network: nn.Module) -> Classifier:
+    """What timm says of a network of its own, whoever built it."""
+    preprocessing = timm_preprocessing(network)
+    known = preprocessing is not None and getattr(network, "num_classes", None) == IMAGENET_CLASSES
+    return Classifier(network=network, preprocessing=preprocessing, label_sets=_imagenet_labels() if known else ())
+
+
+def _imagenet_labels() -> tuple[tuple[str, ...], ...]:
+    """ImageNet's 1000 classes as WordNet numbers and as first descriptions."""
     from timm.data import ImageNetInfo
 
-    if getattr(network, "num_classes", None) != IMAGENET_CLASSES:
-        return ()
     info = ImageNetInfo()
     first = tuple(description.split(",")[0] for description in info.label_descriptions())
     return tuple(info.label_names()), first
@@ -187,7 +192,9 @@ def _from_torchvision(name: str, start: Start) -> Classifier:
         # It is set with pretrained weights only, and a bundle is rebuilt without any.
         network.transform_input = True  # type: ignore[assignment]
     preprocessing = torchvision_preprocessing(weights.transforms())
-    return Classifier(network=network, preprocessing=preprocessing, label_sets=(tuple(weights.meta["categories"]),))
+    categories = tuple(weights.meta["categories"])
+    others = _imagenet_labels() if len(categories) == IMAGENET_CLASSES else ()
+    return Classifier(network=network, preprocessing=preprocessing, label_sets=(categories, *others))
 
 
 def _from_hugging_face(name: str, start: Start, classes: int | None) -> Classifier:
@@ -222,7 +229,7 @@ def _from_factory(name: str, start: Start, classes: int | None) -> Classifier:
     network = factory(**arguments)
     if not isinstance(network, nn.Module):
         raise NetworkError(f"teacher: {name} returned {type(network).__name__}, not a torch.nn.Module; fix the factory")
-    return Classifier(network=network, preprocessing=timm_preprocessing(network))
+    return _described_by_timm(network)
 
 
 def _with_weights(name: str, build: Callable[[], nn.Module]) -> nn.Module:
