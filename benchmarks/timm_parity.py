@@ -3,9 +3,11 @@
     python benchmarks/timm_parity.py --weights runs/elpv/teacher/teacher.safetensors
     python benchmarks/timm_parity.py --teacher timm/resnet50.a1_in1k --weights pretrained --data imagenet/val
 
+    python benchmarks/timm_parity.py --weights pretrained --data imagenette224/val --name timm_parity_imagenet
+
 Without `--data` the pictures are the held-out ones of the sample data `elpv`. timm's side is what its validate.py does:
 create_dataset, resolve_data_config, create_loader with the prefetcher off, accuracy. Writes
-benchmarks/results/timm_parity.json.
+benchmarks/results/NAME.json.
 """
 
 import argparse
@@ -21,15 +23,17 @@ from typing import Any
 import torch
 from timm.data import create_dataset, create_loader, resolve_data_config
 from timm.utils import accuracy
-from torch import nn
 
 import thumbnet
 from thumbnet.config import TrainSettings
 from thumbnet.data.sources import open_data
-from thumbnet.networks.assembly import build_teacher
+from thumbnet.networks.assembly import BuiltTeacher, build_teacher
 from thumbnet.storage import write_json
 
-RESULT = Path(__file__).parent / "results" / "timm_parity.json"
+RESULTS = Path(__file__).parent / "results"
+
+
+DEFAULTS = {"--teacher": "thumbnet.data.samples:efficientnet_lite0", "--data": "elpv", "--name": "timm_parity"}
 
 
 def main() -> None:
@@ -37,6 +41,7 @@ def main() -> None:
     parser.add_argument("--teacher", default="thumbnet.data.samples:efficientnet_lite0")
     parser.add_argument("--weights", required=True, help="a file, or pretrained")
     parser.add_argument("--data", default="elpv", help="elpv, or a folder of classes")
+    parser.add_argument("--name", default="timm_parity", help="of the JSON")
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     settings = TrainSettings(
@@ -48,23 +53,32 @@ def main() -> None:
     )
     ours = thumbnet.evaluate_teacher(settings)
     pictures = open_data(arguments.data).evaluation
-    network = build_teacher(settings, pictures.classes)[0].network
+    built = build_teacher(settings, pictures.classes)
+    pictures = pictures.in_classes(built.classes, "the teacher's")
     with tempfile.TemporaryDirectory() as place:
-        # timm reads folders and orders the classes by name, so they are numbered in ours.
+        # timm reads folders, so they are named by the numbers of the outputs.
         for number, (path, label) in enumerate(zip(pictures.files, pictures.labels, strict=True)):
             link = Path(place) / f"{label:06d}" / f"{number:08d}{path.suffix}"
             link.parent.mkdir(exist_ok=True)
             link.symlink_to(path.resolve())
-        timms = by_timm(network, place, torch.device(arguments.device))
-    write_json(RESULT, summary(arguments, ours, timms))
-    print(RESULT)
+        timms = by_timm(built, place, torch.device(arguments.device))
+    result = RESULTS / f"{arguments.name}.json"
+    write_json(result, summary(arguments, ours, timms))
+    print(result)
 
 
 @torch.no_grad()
-def by_timm(network: nn.Module, folder: str, device: torch.device) -> dict[str, Any]:
+def by_timm(built: BuiltTeacher, folder: str, device: torch.device) -> dict[str, Any]:
+    network = built.classifier.network
     config = resolve_data_config(model=network)
+    numbers = {f"{number:06d}": number for number in range(len(built.classes))}
     loader = create_loader(
-        create_dataset("", root=folder), batch_size=32, use_prefetcher=False, num_workers=1, device=device, **config
+        create_dataset("", root=folder, class_map=numbers),
+        batch_size=32,
+        use_prefetcher=False,
+        num_workers=1,
+        device=device,
+        **config,
     )
     network.eval().to(device)
     logits, labels = [], []
@@ -85,10 +99,11 @@ def by_timm(network: nn.Module, folder: str, device: torch.device) -> dict[str, 
 def summary(arguments: argparse.Namespace, ours: dict[str, Any], timms: dict[str, Any]) -> dict[str, Any]:
     assert ours["data"]["pictures"] == timms["pictures"]
     chosen = [("--teacher", arguments.teacher), ("--weights", arguments.weights), ("--data", arguments.data)]
+    chosen += [("--name", arguments.name)]
     flags = [
         f"{flag} {Path(value).name if Path(value).is_absolute() else value}"
         for flag, value in chosen
-        if value != {"--teacher": "thumbnet.data.samples:efficientnet_lite0", "--data": "elpv"}.get(flag)
+        if value != DEFAULTS.get(flag)
     ]
     return {
         "command": " ".join(["python benchmarks/timm_parity.py", *flags]),
