@@ -3,6 +3,8 @@
     python benchmarks/training_speed.py cache      # a cached epoch against an uncached one
     python benchmarks/training_speed.py loop       # the loop against the same step as a bare torch loop
     python benchmarks/training_speed.py allocator  # training with and without devices.keep_freed_memory
+    python benchmarks/training_speed.py precision  # bfloat16 against full precision
+    python benchmarks/training_speed.py compile    # compiled networks against plain ones
 
 Each writes benchmarks/results/NAME.json. Needs thumbnet[samples]; weights are random, which costs the same time.
 """
@@ -25,7 +27,7 @@ import torch
 from torch.nn import functional
 
 from thumbnet import losses
-from thumbnet.config import CacheSettings, TrainSettings, ViewSettings
+from thumbnet.config import CacheSettings, OptimizerSettings, TrainSettings, ViewSettings
 from thumbnet.data.batches import to_image
 from thumbnet.data.samples import efficientnet_lite0, open_elpv
 from thumbnet.devices import keep_freed_memory
@@ -38,13 +40,19 @@ from thumbnet.run_folder import RunFolder
 from thumbnet.storage import write_json
 
 RESULTS = Path(__file__).parent / "results"
-NAMES = {"cache": "cached_epoch", "loop": "loop_overhead", "allocator": "allocator"}
+NAMES = {
+    "cache": "cached_epoch",
+    "loop": "loop_overhead",
+    "allocator": "allocator",
+    "precision": "precision",
+    "compile": "compiled",
+}
 TEACHERS = {"thumbnet.data.samples:efficientnet_lite0": 192, "timm/resnet50": 224}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("cache", "loop", "allocator", "steps"))
+    parser.add_argument("what", choices=(*NAMES, "steps"))
     parser.add_argument("--pictures", type=int, default=256, help="pictures an epoch")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
@@ -59,8 +67,14 @@ def main() -> None:
     if arguments.missing_only and output.exists():
         return
     with tempfile.TemporaryDirectory() as place:
-        measure = {"cache": measure_cache, "loop": measure_loop, "allocator": measure_allocator}[arguments.what]
-        result = measure(Path(place), arguments.pictures, arguments.repeats, arguments.device)
+        measures = {
+            "cache": measure_cache,
+            "loop": measure_loop,
+            "allocator": measure_allocator,
+            "precision": measure_precision,
+            "compile": measure_compile,
+        }
+        result = measures[arguments.what](Path(place), arguments.pictures, arguments.repeats, arguments.device)
     counts = f"--pictures {arguments.pictures} --repeats {arguments.repeats}"
     head = {
         "command": f"python benchmarks/training_speed.py {arguments.what} {counts}",
@@ -118,7 +132,44 @@ def measure_loop(place: Path, pictures: int, repeats: int, device: str) -> dict[
     return {"pictures": pictures, "epoch_s": medians, "all_epoch_s": seconds, "overhead": overhead}
 
 
-def make_loop(place: Path, teacher: str, side: int, views: int, pictures: int, device: str) -> Loop:
+def measure_precision(place: Path, pictures: int, repeats: int, device: str) -> dict[str, Any]:
+    """Median seconds of a cached epoch in full precision and in bfloat16, taking turns."""
+    kinds = {kind: {"optimizer": OptimizerSettings(mixed_precision=kind)} for kind in ("no", "bf16")}
+    return measure_kinds(place, kinds, pictures, repeats, device)
+
+
+def measure_compile(place: Path, pictures: int, repeats: int, device: str) -> dict[str, Any]:
+    """Median seconds of a cached epoch with plain and with compiled networks, taking turns."""
+    return measure_kinds(place, {"plain": {}, "compiled": {"compile": True}}, pictures, repeats, device)
+
+
+def measure_kinds(
+    place: Path, kinds: dict[str, dict[str, Any]], pictures: int, repeats: int, device: str
+) -> dict[str, Any]:
+    first, second = kinds
+    results = {}
+    for teacher, side in TEACHERS.items():
+        name = teacher.rpartition("/")[2].rpartition(":")[2]
+        loops = {
+            kind: make_loop(place / f"{name}-{kind}", teacher, side, 2, pictures, device, **changes)
+            for kind, changes in kinds.items()
+        }
+        seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+        for _ in range(repeats + 1):
+            for kind, loop in loops.items():
+                seconds[kind].append(time_epoch(loop))
+        medians = {kind: statistics.median(values[1:]) for kind, values in seconds.items()}
+        results[name] = {
+            "image_side": side,
+            "ratio": 4,
+            "epoch_s": medians,
+            "all_epoch_s": seconds,  # the first warms up, and compiles
+            "speedup": medians[first] / medians[second],
+        }
+    return {"pictures": pictures, "kinds": f"{second} against {first}", "teachers": results}
+
+
+def make_loop(place: Path, teacher: str, side: int, views: int, pictures: int, device: str, **changes: Any) -> Loop:
     splits = open_elpv()
     assert splits.train is not None
     settings = TrainSettings(
@@ -131,6 +182,7 @@ def make_loop(place: Path, teacher: str, side: int, views: int, pictures: int, d
         views=ViewSettings(per_image=views),
         cache=CacheSettings(folder=str(place / "cache")),
         epochs=100,
+        **changes,
     )
     objective = Objective(paper_terms(settings.loss))
     plan = Plan(

@@ -342,3 +342,12 @@ def test_half_precision_is_computed_in_float32(precision: torch.dtype) -> None:
     thumbnail, image, student, teacher = thumbnail.float(), image.float(), student.float(), teacher.float()
     features, wanted = {"a": features["a"].float()}, {"a": wanted["a"].float()}
     assert all(torch.equal(value, full) for value, full in zip(half, values(), strict=True))
+
+
+def test_feature_mapping_of_the_parts_of_a_batch_averages_to_the_whole_with_its_variance() -> None:
+    decoded, wanted = doubles(0, 6, 2, 3, 3), doubles(1, 6, 2, 3, 3) * torch.arange(6).view(6, 1, 1, 1)
+    whole = losses.feature_mapping({"a": decoded}, {"a": wanted})
+    variances = {"a": wanted.var(correction=0)}
+    parts = [losses.feature_mapping({"a": decoded[i]}, {"a": wanted[i]}, variances) for i in (slice(4), slice(4, 6))]
+    assert (4 * parts[0] + 2 * parts[1]) / 6 == pytest.approx(whole)
+    assert losses.feature_mapping({"a": decoded[:4]}, {"a": wanted[:4]}) != pytest.approx(parts[0])

@@ -17,7 +17,7 @@ export PYTHONPATH="src${PYTHONPATH:+:$PYTHONPATH}"
 "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || { echo "no CUDA device here" >&2; exit 2; }
 
 "$python" -m pytest -q -m gpu tests
-for what in cache loop; do
+for what in cache loop precision compile; do
     "$python" benchmarks/training_speed.py "$what" --device cuda --results "$results" --pictures 1024 --missing-only
 done
 [ -z "${1:-}" ] || cp "$results"/*.json "$1"/

@@ -16,13 +16,14 @@ def compile_pair(pair: Pair) -> None:
     The downscaler is left out: the compiler's replicated padding fails on images in channels-last order, and its two
     layers are a small part of a step.
     """
-    pair.student.compile()
+    # The networks inside the taps: registering a hook cannot be compiled, a registered one can.
+    pair.student.network.compile()
     pair.feature_mapping.compile()
 
 
 def compile_teacher(teacher: Teacher) -> None:
     """Has the teacher compiled when it is first asked."""
-    teacher.tapped.compile()
+    teacher.tapped.network.compile()
 
 
 @contextlib.contextmanager
@@ -36,5 +37,5 @@ def compiler_errors() -> Iterator[None]:
         yield
     except TorchDynamoException as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = lines[0] if lines else type(error).__name__
+        reason = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1]) or type(error).__name__
         raise ConfigError(f"compile: the networks cannot be compiled here ({reason}); leave --compile out") from error

@@ -23,7 +23,7 @@ from thumbnet.data.batches import (
 from thumbnet.data.labelled import Pictures
 from thumbnet.data.preprocessing import Preprocessing, picture_to_image, working_view
 from thumbnet.data.views import draw_view, view_transform
-from thumbnet.errors import DataError
+from thumbnet.errors import ConfigError, DataError
 
 PREPROCESSING = Preprocessing(image_side=8)
 HERE = LoaderSettings(workers=0)
@@ -255,3 +255,16 @@ def test_a_picture_that_is_deleted_is_named(pets: Pictures) -> None:
     with pytest.raises(DataError) as caught:
         views_of(pets)[0, 0]
     assert str(caught.value).startswith(f"data: {pets.files[0]}: no such file; it could be read when the run began")
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_the_parts_of_all_processes_are_the_micro_batch_of_one(processes: int) -> None:
+    whole = list(EpochOrder(20, 10, 2, 0, seed=0))
+    parts = [list(EpochOrder(20, 10, 2, 0, seed=0, processes=processes, process=i)) for i in range(processes)]
+    assert [list(chain(*shares)) for shares in zip(*parts, strict=True)] == whole
+    assert {len(share) for part in parts for share in part} <= {5 // processes, 5 // processes + 1}
+
+
+def test_a_process_without_pictures_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"batches of 4 in 2 parts leave none for some of 3 processes.*--batch-size"):
+        EpochOrder(20, 4, 2, 0, seed=0, processes=3)
