@@ -7,7 +7,9 @@ from torch import nn
 
 def vgg11_bn(num_classes: int = 4, pretrained: bool = False) -> nn.Module:
     """With the fully connected head for 7×7 features, but narrow: as it is, it has 130 million weights."""
-    network: nn.Module = timm.create_model("vgg11_bn", num_classes=num_classes, num_features=64)
+    features = torchvision.models.vgg.make_layers([8, "M", 8, "M", 16, "M", 16, "M", 16, "M"], batch_norm=True)
+    network = torchvision.models.VGG(features, num_classes=num_classes, init_weights=False)
+    network.classifier = nn.Sequential(nn.Linear(16 * 7 * 7, 32), nn.ReLU(), nn.Linear(32, num_classes))
     return network
 
 

@@ -123,9 +123,7 @@ def test_a_factory_may_describe_its_preprocessing_as_timm_does(factory_module: F
 
 @pytest.mark.parametrize("name", ["resnet50", "timm", "timm/", "huggingface/resnet50", ""])
 def test_a_name_of_no_known_source_is_told_what_there_is(name: str) -> None:
-    with pytest.raises(
-        NetworkError, match=r"give timm/NAME, .*hf/NAME, a folder with .* or package"
-    ) as caught:
+    with pytest.raises(NetworkError, match=r"give timm/NAME, .*hf/NAME, a folder with .* or package") as caught:
         build_classifier(name, "random")
     assert f"'{name}'" in one_line(caught)
 
