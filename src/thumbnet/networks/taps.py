@@ -5,6 +5,7 @@ Features are maps `[batch, channels, height, width]`, whatever the network compu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -46,9 +47,10 @@ class TappedNetwork(nn.Module):
         """Logits, and the output of each tapped layer by name, as a map."""
         features: Features = {}
 
-        def keep(layer: str, output: Tensor) -> None:
+        def keep(layer: str, output: object) -> None:
             found = self.as_map(self.network, output, normalised.shape[0])
-            features[layer] = output if found is None else found
+            if found is not None or isinstance(output, Tensor):
+                features[layer] = cast(Tensor, output) if found is None else found
 
         # Hooks live for one call: a copy of this module (such as the moving average) would share permanent ones.
         handles = [
