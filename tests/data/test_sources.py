@@ -27,7 +27,9 @@ def test_a_folder_named_elpv_is_opened_by_its_path(
 
 
 def test_elpv_takes_no_holdout() -> None:
-    with pytest.raises(DataError, match=r"^data: elpv has its own fixed split; leave --holdout and --evaluation-data out$"):
+    with pytest.raises(
+        DataError, match=r"^data: elpv has its own fixed split; leave --holdout and --evaluation-data out$"
+    ):
         open_data("elpv", 0.5)
 
 
