@@ -23,12 +23,13 @@ from thumbnet.data.batches import (
     EpochOrder,
     LoaderSettings,
     StoredViewDataset,
-    ViewDataset,
     evaluation_loader,
     to_image,
     training_loader,
 )
 from thumbnet.data.labelled import Pictures
+from thumbnet.data.stream_batches import StreamOrder, StreamViews, training_order, training_views
+from thumbnet.data.streaming import PictureStream
 from thumbnet.devices import (
     cache_folder,
     choose_device,
@@ -56,7 +57,7 @@ class Plan:
     Attributes:
         settings: All of them.
         run: Where it is kept.
-        train: Readable pictures to train on.
+        train: Readable pictures to train on, or a stream of pictures.
         evaluation: Readable pictures held out.
         fingerprint: Of the training pictures.
         assembly: The networks.
@@ -66,7 +67,7 @@ class Plan:
 
     settings: TrainSettings
     run: RunFolder
-    train: Pictures
+    train: Pictures | PictureStream
     evaluation: Pictures
     fingerprint: str
     assembly: Assembly
@@ -93,7 +94,7 @@ class Loop:
     plan: Plan
     device: torch.device
     accelerator: Accelerator
-    order: EpochOrder
+    order: EpochOrder | StreamOrder
     loader: DataLoader[Batch]
     evaluation_loader: DataLoader[Batch]
     teacher_outputs: TeacherOutputs
@@ -132,8 +133,7 @@ def prepare_loop(plan: Plan) -> Loop:
         keep_freed_memory()
     accelerator = make_accelerator(device, settings.optimizer, settings.tracker, plan.run.path)
     reading = LoaderSettings(workers=reading_workers(settings.workers), pin_memory=device.type == "cuda")
-    micro_batches, views = settings.optimizer.accumulation_steps, settings.views.per_image
-    order = EpochOrder(len(plan.train), settings.batch_size, micro_batches, views, settings.seed)
+    order = training_order(plan.train, settings)
     loader, teacher_outputs = _batches_and_teacher(plan, order, reading, device)
     # Filling a cache must not change what training draws from here on.
     set_seed(settings.seed)
@@ -162,7 +162,8 @@ def train_epoch(loop: Loop, bar: StepBar) -> None:
     loop.order.epoch, loop.order.start = position.epoch, position.micro_batches
     counted = saved = time.monotonic()
     loop.model.train()
-    for batch in loop.loader:
+    batches = loop.order.watch(loop.loader) if isinstance(loop.order, StreamOrder) else loop.loader
+    for batch in batches:
         losses = _train_micro_batch(loop, batch)
         position.micro_batches += 1
         for name, value in losses.items():
@@ -217,6 +218,8 @@ def _train_micro_batch(loop: Loop, batch: Batch) -> dict[str, float]:
 def finish_epoch(loop: Loop) -> None:
     """Evaluates, logs, and writes the checkpoint of the epoch."""
     plan, state, position = loop.plan, loop.state, loop.state.position
+    if isinstance(loop.order, StreamOrder):
+        _list_unreadable(plan, loop.order)
     logits, labels = logits_of(averaged(state.average, state.pair), loop.evaluation_loader, loop.device)
     metric = HEADLINES[plan.evaluation.kind]
     share = headline(logits, labels, plan.evaluation.classes, plan.evaluation.kind)
@@ -230,13 +233,21 @@ def finish_epoch(loop: Loop) -> None:
     state.save(plan.run.checkpoint)
 
 
-def _starting_state(plan: Plan, order: EpochOrder, device: torch.device) -> TrainingState:
+def _list_unreadable(plan: Plan, order: StreamOrder) -> None:
+    """Names the streamed pictures of this epoch that could not be used."""
+    found = order.take_unreadable(plan.settings.allow_unreadable)
+    plan.run.write_unreadable([{"split": "train", "picture": name, "reason": found[name]} for name in found])
+    for name, reason in found.items():
+        plan.announcer.warn(f"left out {name}: {reason}")
+
+
+def _starting_state(plan: Plan, order: EpochOrder | StreamOrder, device: torch.device) -> TrainingState:
     settings = plan.settings
     pair = _on_device(plan.assembly.pair, device)
     if isinstance(pair.downscaler, PaperDownscaler):
-        dataset = ViewDataset(plan.train, settings.views, plan.assembly.preprocessing, settings.seed)
-        first = [dataset[key] for key in next(iter(order))]
-        pair.downscaler.calibrate(to_image(Batch(*map(torch.stack, zip(*first, strict=True))), device))
+        dataset = training_views(plan.train, settings, plan.assembly.preprocessing)
+        first = next(iter(training_loader(dataset, order, LoaderSettings(workers=0))))
+        pair.downscaler.calibrate(to_image(first, device))
     optimizer = build_optimizer(pair, settings.optimizer, settings.lr)
     average: ModelEmaV3 | None = None
     if settings.optimizer.ema_decay:
@@ -251,15 +262,15 @@ def _starting_state(plan: Plan, order: EpochOrder, device: torch.device) -> Trai
 
 
 def _batches_and_teacher(
-    plan: Plan, order: EpochOrder, reading: LoaderSettings, device: torch.device
+    plan: Plan, order: EpochOrder | StreamOrder, reading: LoaderSettings, device: torch.device
 ) -> tuple[DataLoader[Batch], TeacherOutputs]:
     """The training batches, and the teacher's word on them: none, live, or from the cache."""
     settings, assembly = plan.settings, plan.assembly
-    dataset = ViewDataset(plan.train, settings.views, assembly.preprocessing, settings.seed)
+    dataset = training_views(plan.train, settings, assembly.preprocessing)
     loader = training_loader(dataset, order, reading)
     if not plan.objective.needs_teacher:
         return loader, NoTeacher()
-    if not settings.views.per_image:
+    if not settings.views.per_image or isinstance(plan.train, PictureStream) or isinstance(dataset, StreamViews):
         return loader, LiveTeacher(_on_device(assembly.teacher, device), assembly.preprocessing)
     folder, classes = cache_folder(settings.cache) / "teacher", len(plan.train.classes)
     rows = len(plan.train) * settings.views.per_image

@@ -15,9 +15,11 @@ from accelerate.utils import set_seed
 
 from thumbnet.bundle import ThumbNet, weights_as_bytes
 from thumbnet.config import UNUSED_BY_TEACHERS, DownscalerSettings, LossSettings, TrainSettings
+from thumbnet.data.datasets import Wanted
 from thumbnet.data.inspection import inspect
-from thumbnet.data.labelled import Pictures
+from thumbnet.data.labelled import Pictures, Splits
 from thumbnet.data.sources import is_place, open_data, training_split, wanted_by
+from thumbnet.data.streaming import PictureStream, open_stream
 from thumbnet.devices import cache_folder, check_machine, reading_workers
 from thumbnet.errors import ConfigError, ThumbNetError
 from thumbnet.evaluation import evaluate, evaluate_teacher
@@ -164,7 +166,7 @@ def teacher_settings(settings: TrainSettings) -> TrainSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class _OpenedPictures:
-    train: Pictures
+    train: Pictures | PictureStream
     evaluation: Pictures
     description: str
     fingerprint: str
@@ -175,6 +177,8 @@ class _OpenedPictures:
 def _open_pictures(settings: TrainSettings, announcer: Announcer) -> _OpenedPictures:
     wanted = wanted_by(settings, cache_folder(settings.cache) / "datasets")
     opened = open_data(settings.data, settings.holdout, settings.evaluation_data, wanted)
+    if settings.streaming:
+        return _open_stream(settings, opened, wanted, announcer)
     splits = training_split(opened, settings.data)
     assert splits.train is not None
     memory = cache_folder(settings.cache) / "inspections"
@@ -197,6 +201,24 @@ def _open_pictures(settings: TrainSettings, announcer: Announcer) -> _OpenedPict
         fingerprint=train.fingerprint,
         fingerprint_of_both=hashlib.sha256(f"{train.fingerprint}{held_out.fingerprint}".encode()).hexdigest(),
         unreadable=unreadable,
+    )
+
+
+def _open_stream(settings: TrainSettings, splits: Splits, wanted: Wanted, announcer: Announcer) -> _OpenedPictures:
+    """The same for pictures to train on that are read in passing: what they hold is found out on the way."""
+    memory = cache_folder(settings.cache) / "inspections"
+    workers = max(1, reading_workers(settings.workers))
+    held_out = inspect(splits.evaluation, settings.allow_unreadable, memory, announcer.track, workers)
+    stream = open_stream(settings.data, held_out.readable, wanted)
+    counts = f"a stream to train on, {len(held_out.readable):,} to evaluate on"
+    announcer.say(f"data: {settings.data}, {counts}, {len(stream.classes)} classes ({splits.description})")
+    return _OpenedPictures(
+        train=stream,
+        evaluation=held_out.readable.in_classes(stream.classes, f"the classes of {settings.data}"),
+        description=splits.description,
+        fingerprint=stream.fingerprint,
+        fingerprint_of_both=hashlib.sha256(f"{stream.fingerprint}{held_out.fingerprint}".encode()).hexdigest(),
+        unreadable=[{"split": "evaluation", "picture": name, "reason": reason} for name, reason in held_out.unreadable],
     )
 
 

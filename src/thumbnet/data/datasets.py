@@ -37,6 +37,7 @@ class Wanted:
         multilabel: Whether a picture may have any number of labels.
         unlabelled: Whether labels are not wanted.
         class_map: Names of the classes where the data has numbers only.
+        streaming: Whether the training split is a stream, and so only the one to evaluate on is opened as a list.
         cache: Folder for the library's copies of what it reads.
     """
 
@@ -44,6 +45,7 @@ class Wanted:
     multilabel: bool = False
     unlabelled: bool = False
     class_map: tuple[str, ...] | None = None
+    streaming: bool = False
     cache: Path | None = None
 
 
