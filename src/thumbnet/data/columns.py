@@ -104,7 +104,8 @@ class LabelCode:
         if self.kind == "none":
             return NO_LABEL
         if _missing(value):
-            return "no label"
+            # An empty cell of a table is how none of several labels is written.
+            return self._row([]) if self.kind == "multi" and not self.rows else "no label"
         value = _parsed(value)
         return self._position(value) if self.kind == "single" else self._row(_listed(value))
 
