@@ -5,7 +5,7 @@ Reads a run and a data set, writes evaluation.json, predictions.csv and the samp
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,7 @@ def evaluate(
     own_data = data is None or _same_data(data, settings.data)
     chosen = settings.data if data is None else data
     wanted = wanted_by(settings, cache_folder(settings.cache) / "datasets")
+    wanted = replace(wanted, streaming=wanted.streaming and own_data)
     evaluation_data = settings.evaluation_data if own_data else None
     splits = open_data(chosen, holdout or settings.holdout if own_data else holdout, evaluation_data, wanted)
     pictures = _readable(splits.evaluation, settings, workers, announcer).in_classes(bundle.labels, "the bundle's")

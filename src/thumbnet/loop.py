@@ -13,6 +13,7 @@ from thumbnet import processes
 from thumbnet.accuracy import HEADLINES, headline, logits_of
 from thumbnet.compilation import compiler_errors
 from thumbnet.data.batches import Batch, to_image
+from thumbnet.data.stream_batches import StreamOrder
 from thumbnet.networks.pair import Pair
 from thumbnet.objective import StepTensors, check_finite
 from thumbnet.optimization import averaged
@@ -50,7 +51,8 @@ def train_epoch(loop: Loop, bar: StepBar) -> None:
     loop.order.epoch, loop.order.start = position.epoch, position.micro_batches
     counted = saved = time.monotonic()
     loop.model.train()
-    for batch in loop.loader:
+    batches = loop.order.watch(loop.loader) if isinstance(loop.order, StreamOrder) else loop.loader
+    for batch in batches:
         losses = _train_micro_batch(loop, batch)
         position.micro_batches += 1
         for name, value in losses.items():
@@ -119,6 +121,8 @@ def _step(loop: Loop) -> None:
 def finish_epoch(loop: Loop) -> None:
     """Evaluates, logs, and writes the checkpoint of the epoch."""
     plan, state, position = loop.plan, loop.state, loop.state.position
+    if isinstance(loop.order, StreamOrder):
+        _list_unreadable(plan, loop.order)
     logits, labels = logits_of(averaged(state.average, state.pair), loop.evaluation_loader, loop.device, shared=True)
     metric = HEADLINES[plan.evaluation.kind]
     share = headline(logits, labels, plan.evaluation.classes, plan.evaluation.kind)
@@ -131,6 +135,15 @@ def finish_epoch(loop: Loop) -> None:
     plan.announcer.say(f"{counted}  {format_losses(losses)}  {metric} {share:.2%}  {position.seconds:.0f} s")
     position.start_next_epoch()
     _save(loop)
+
+
+def _list_unreadable(plan: Plan, order: StreamOrder) -> None:
+    """Names the streamed pictures of this epoch that could not be used: the main process's share of them."""
+    found = order.take_unreadable(plan.settings.allow_unreadable)
+    if processes.is_main():
+        plan.run.write_unreadable([{"split": "train", "picture": name, "reason": found[name]} for name in found])
+    for name, reason in found.items():
+        plan.announcer.warn(f"left out {name}: {reason}")
 
 
 def _save(loop: Loop) -> None:

@@ -29,6 +29,8 @@ from thumbnet.data.batches import (
 )
 from thumbnet.data.labelled import Pictures
 from thumbnet.data.mixing import BatchMix
+from thumbnet.data.stream_batches import StreamOrder, training_order, training_views
+from thumbnet.data.streaming import PictureStream
 from thumbnet.data.teacher_cache import TeacherCache
 from thumbnet.devices import (
     cache_folder,
@@ -67,7 +69,7 @@ class Plan:
     Attributes:
         settings: All of them.
         run: Where it is kept.
-        train: Readable pictures to train on.
+        train: Readable pictures to train on, or a stream of pictures.
         evaluation: Readable pictures held out.
         fingerprint: Of the training pictures.
         assembly: The networks.
@@ -77,7 +79,7 @@ class Plan:
 
     settings: TrainSettings
     run: RunFolder
-    train: Pictures
+    train: Pictures | PictureStream
     evaluation: Pictures
     fingerprint: str
     assembly: Assembly
@@ -105,7 +107,7 @@ class Loop:
     plan: Plan
     device: torch.device
     accelerator: Accelerator
-    order: EpochOrder
+    order: EpochOrder | StreamOrder
     loader: DataLoader[Batch]
     evaluation_loader: DataLoader[Batch]
     mix: BatchMix
@@ -122,9 +124,7 @@ def prepare_loop(plan: Plan) -> Loop:
         keep_freed_memory()
     accelerator = make_accelerator(device, settings.optimizer, settings.tracker, plan.run.path)
     reading = LoaderSettings(workers=reading_workers(settings.workers), pin_memory=device.type == "cuda")
-    micro_batches, views = settings.optimizer.accumulation_steps, settings.views.per_image
-    place = {"processes": processes.count(), "process": processes.rank()}
-    order = EpochOrder(len(plan.train), settings.batch_size, micro_batches, views, settings.seed, **place)
+    order = training_order(plan.train, settings, processes.rank(), processes.count())
     loader, teacher_outputs = _batches_and_teacher(plan, order, reading, device)
     # Filling a cache must not change what training draws from here on. Dropout differs from process to process.
     set_seed(settings.seed + processes.rank())
@@ -151,13 +151,14 @@ def prepare_loop(plan: Plan) -> Loop:
     )
 
 
-def _starting_state(plan: Plan, order: EpochOrder, device: torch.device) -> TrainingState:
+def _starting_state(plan: Plan, order: EpochOrder | StreamOrder, device: torch.device) -> TrainingState:
     settings = plan.settings
     pair = _on_device(plan.assembly.pair, device)
     if isinstance(pair.downscaler, PaperDownscaler):
-        dataset = ViewDataset(plan.train, settings.views, plan.assembly.preprocessing, settings.seed)
-        first = [dataset[key] for key in next(iter(order))]
-        pair.downscaler.calibrate(to_image(Batch(*map(torch.stack, zip(*first, strict=True))), device))
+        # The whole first batch, so that every process begins with the same network.
+        dataset = training_views(plan.train, settings, plan.assembly.preprocessing)
+        whole = training_loader(dataset, training_order(plan.train, settings), LoaderSettings(workers=0))
+        pair.downscaler.calibrate(to_image(next(iter(whole)), device))
     optimizer = build_optimizer(pair, settings.optimizer, settings.lr)
     average: ModelEmaV3 | None = None
     if settings.optimizer.ema_decay:
@@ -201,15 +202,15 @@ def _trained_view(pair: Pair, settings: TrainSettings, device: torch.device) -> 
 
 
 def _batches_and_teacher(
-    plan: Plan, order: EpochOrder, reading: LoaderSettings, device: torch.device
+    plan: Plan, order: EpochOrder | StreamOrder, reading: LoaderSettings, device: torch.device
 ) -> tuple[DataLoader[Batch], TeacherOutputs]:
     """The training batches, and the teacher's word on them: none, live, or from the cache."""
     settings, assembly = plan.settings, plan.assembly
-    dataset = ViewDataset(plan.train, settings.views, assembly.preprocessing, settings.seed)
+    dataset = training_views(plan.train, settings, assembly.preprocessing)
     loader = training_loader(dataset, order, reading)
     if not plan.objective.needs_teacher:
         return loader, NoTeacher()
-    if not settings.views.per_image:
+    if not isinstance(dataset, ViewDataset) or not settings.views.per_image:
         teacher = _on_device(assembly.teacher, device)
         if settings.compile:
             compile_teacher(teacher)
@@ -217,7 +218,7 @@ def _batches_and_teacher(
     with processes.main_first():
         cache = _filled_cache(plan, dataset, reading, device)
     if cache.pixels is not None:
-        stored = StoredViewDataset(cache.pixels, plan.train.labels, settings.views.per_image)
+        stored = StoredViewDataset(cache.pixels, dataset.pictures.labels, settings.views.per_image)
         loader = training_loader(stored, order, replace(reading, workers=0))
     return loader, CachedTeacher(cache)
 
@@ -226,7 +227,7 @@ def _filled_cache(plan: Plan, dataset: ViewDataset, reading: LoaderSettings, dev
     """The complete teacher cache; the main process fills it."""
     settings, assembly = plan.settings, plan.assembly
     folder, classes = cache_folder(settings.cache) / "teacher", len(plan.train.classes)
-    rows = len(plan.train) * settings.views.per_image
+    rows = len(dataset.pictures) * settings.views.per_image
     precision = mixed_precision_for(settings.optimizer, device)
     cache = open_cache(folder, assembly, settings, plan.fingerprint, precision, rows, classes, plan.announcer)
     if not cache.complete and not processes.is_main():

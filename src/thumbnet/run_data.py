@@ -4,9 +4,11 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from thumbnet.config import TrainSettings
+from thumbnet.data.datasets import Wanted
 from thumbnet.data.inspection import inspect
-from thumbnet.data.labelled import Pictures
+from thumbnet.data.labelled import Pictures, Splits
 from thumbnet.data.sources import open_data, training_split, wanted_by
+from thumbnet.data.streaming import PictureStream, open_stream
 from thumbnet.devices import cache_folder, reading_workers
 from thumbnet.progress import Announcer
 
@@ -16,7 +18,7 @@ class OpenedPictures:
     """The data of a run, every picture of it read once.
 
     Attributes:
-        train: Readable pictures to train on.
+        train: Readable pictures to train on, or a stream of pictures.
         evaluation: Readable pictures held out.
         description: Where the latter come from.
         fingerprint: Of the training pictures.
@@ -24,7 +26,7 @@ class OpenedPictures:
         unreadable: Split, picture and reason of each that was left out.
     """
 
-    train: Pictures
+    train: Pictures | PictureStream
     evaluation: Pictures
     description: str
     fingerprint: str
@@ -33,8 +35,8 @@ class OpenedPictures:
 
     def in_classes(self, classes: tuple[str, ...]) -> "OpenedPictures":
         """The same with labels that count in the teacher's classes."""
-        train, evaluation = (part.in_classes(classes, "the teacher's") for part in (self.train, self.evaluation))
-        return replace(self, train=train, evaluation=evaluation)
+        evaluation = self.evaluation.in_classes(classes, "the teacher's")
+        return replace(self, train=self.train.in_classes(classes, "the teacher's"), evaluation=evaluation)
 
 
 def open_pictures(settings: TrainSettings, announcer: Announcer) -> OpenedPictures:
@@ -45,6 +47,8 @@ def open_pictures(settings: TrainSettings, announcer: Announcer) -> OpenedPictur
     """
     wanted = wanted_by(settings, cache_folder(settings.cache) / "datasets")
     opened = open_data(settings.data, settings.holdout, settings.evaluation_data, wanted)
+    if settings.streaming:
+        return _open_stream(settings, opened, wanted, announcer)
     splits = training_split(opened, settings.data)
     assert splits.train is not None
     memory = cache_folder(settings.cache) / "inspections"
@@ -67,4 +71,22 @@ def open_pictures(settings: TrainSettings, announcer: Announcer) -> OpenedPictur
         fingerprint=train.fingerprint,
         fingerprint_of_both=hashlib.sha256(f"{train.fingerprint}{held_out.fingerprint}".encode()).hexdigest(),
         unreadable=unreadable,
+    )
+
+
+def _open_stream(settings: TrainSettings, splits: Splits, wanted: Wanted, announcer: Announcer) -> OpenedPictures:
+    """The same for pictures to train on that are read in passing: what they hold is found out on the way."""
+    memory = cache_folder(settings.cache) / "inspections"
+    workers = max(1, reading_workers(settings.workers))
+    held_out = inspect(splits.evaluation, settings.allow_unreadable, memory, announcer.track, workers)
+    stream = open_stream(settings.data, held_out.readable, wanted)
+    counts = f"a stream to train on, {len(held_out.readable):,} to evaluate on"
+    announcer.say(f"data: {settings.data}, {counts}, {len(stream.classes)} classes ({splits.description})")
+    return OpenedPictures(
+        train=stream,
+        evaluation=held_out.readable.in_classes(stream.classes, f"the classes of {settings.data}"),
+        description=splits.description,
+        fingerprint=stream.fingerprint,
+        fingerprint_of_both=hashlib.sha256(f"{stream.fingerprint}{held_out.fingerprint}".encode()).hexdigest(),
+        unreadable=[{"split": "evaluation", "picture": name, "reason": reason} for name, reason in held_out.unreadable],
     )

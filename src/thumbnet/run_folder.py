@@ -144,8 +144,10 @@ class RunFolder:
         return [_parse(line, self.metrics) for line in self.metrics.read_bytes().splitlines() if line.strip()]
 
     def write_unreadable(self, unreadable: list[dict[str, str]]) -> None:
-        """Lists the pictures that were left out, with the reason; the file exists even when the list is empty."""
-        _write_lines(self.unreadable, unreadable)
+        """Adds pictures that were left out, with the reason, to the list; the file exists even when it is empty."""
+        lines = self.unreadable.read_bytes().splitlines() if self.unreadable.exists() else []
+        listed = [_parse(line, self.unreadable) for line in lines if line.strip()]
+        _write_lines(self.unreadable, [*listed, *(record for record in unreadable if record not in listed)])
 
     def write_evaluation(self, evaluation: dict[str, Any]) -> None:
         """Writes evaluation.json."""

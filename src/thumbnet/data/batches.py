@@ -6,7 +6,7 @@ of (seed, epoch), so training can stop and go on at any batch.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -177,9 +177,7 @@ class LoaderSettings:
     pin_memory: bool = False
 
 
-def training_loader(
-    dataset: ViewDataset | StoredViewDataset, order: EpochOrder, settings: LoaderSettings
-) -> DataLoader[Batch]:
+def training_loader(dataset: Dataset[Batch], order: Sampler[Any], settings: LoaderSettings) -> DataLoader[Batch]:
     """Batches of training views, in the order that `order` says."""
     return DataLoader(
         dataset,

@@ -1,11 +1,13 @@
 """Which columns of a table, data set or shard hold pictures and labels, and what a label's value means."""
 
+import contextlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,7 +19,6 @@ PICTURE_COLUMNS: tuple[str, ...] = ("picture", "image", "img", "path", "file", "
 PICTURE_COLUMNS += ("filepath", "jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm")
 LABEL_COLUMNS = ("label", "labels", "class", "classes", "target", "category", "fine_label", "cls")
 SPLIT_COLUMN = "split"
-Label = TypeVar("Label")
 SEPARATORS = re.compile(r"\s*[|;]\s*")
 
 
@@ -45,7 +46,7 @@ def find_columns(names: Sequence[str], settings: ColumnSettings, unlabelled: boo
     shown = ", ".join(names)
 
     def column(chosen: str | None, what: str, usual: Sequence[str]) -> str | None:
-        if chosen is not None and chosen.partition(".")[0] not in names:
+        if chosen is not None and chosen not in names and chosen.partition(".")[0] not in names:
             problem = f"data: {data} has no column '{chosen}', but {shown}"
             raise DataError(f"{problem}; give one of these as --columns.{what}")
         return chosen or next((name for name in usual if name in names), None)
@@ -69,49 +70,66 @@ class LabelCode:
         kind: As in `Pictures`.
         classes: Names of the classes.
         counted: Whether a number is a position in `classes`, and not itself a name.
+        rows: Whether several labels are written as a row of 0 and 1, one a class.
     """
 
     kind: LabelKind
     classes: tuple[str, ...]
     counted: bool = False
+    rows: bool = False
 
-    def encode(self, values: Iterable[Any], place: str) -> Labels:
+    def encode(self, values: Iterable[Any], names: Sequence[str], place: str) -> Labels:
         """Labels as `Pictures` has them.
 
         Args:
             values: Of the label column, one a picture.
+            names: Of the pictures, for messages.
             place: Where they are, for messages.
 
         Raises:
-            DataError: Naming the first row whose label means nothing.
+            DataError: Naming the first picture whose label means nothing.
         """
-        positions = {name: position for position, name in enumerate(self.classes)}
+        labels = []
+        for name, value in zip(names, values, strict=True):
+            label = self.encode_one(value)
+            if isinstance(label, str):
+                raise DataError(f"data: picture {name} of {place} has {label}; mend or remove it")
+            labels.append(label)
         if self.kind in ("single", "none"):
-            labels = (NO_LABEL if self.kind == "none" else self._one(value, positions) for value in values)
-            return tuple(_known(label, row, place) for row, label in enumerate(labels))
-        rows = [_known(self._row(value, positions), row, place) for row, value in enumerate(values)]
-        return np.stack(rows) if rows else np.zeros((0, len(self.classes)), dtype=np.float32)
+            return tuple(cast(list[int], labels))
+        return np.stack(labels) if labels else np.zeros((0, len(self.classes)), dtype=np.float32)
 
-    def _one(self, value: Any, positions: Mapping[str, int]) -> int | str:
+    def encode_one(self, value: Any) -> "int | np.ndarray | str":
+        """The label of one picture as `Pictures` has it, or in words what is wrong with it."""
+        if self.kind == "none":
+            return NO_LABEL
         if _missing(value):
-            return "no label"
+            # An empty cell of a table is how none of several labels is written.
+            return self._row([]) if self.kind == "multi" and not self.rows else "no label"
+        value = _parsed(value)
+        return self._position(value) if self.kind == "single" else self._row(_listed(value))
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: position for position, name in enumerate(self.classes)}
+
+    def _position(self, value: Any) -> int | str:
         if self.counted and _is_number(value):
             inside = int(value) == value and 0 <= value < len(self.classes)
-            return int(value) if inside else _quoted(value)
-        return positions.get(_name(value), _quoted(value))
+            return int(value) if inside else _foreign(value)
+        return self._positions.get(_name(value), _foreign(value))
 
-    def _row(self, value: Any, positions: Mapping[str, int]) -> np.ndarray | str:
-        if value is None:
-            return "no label"
-        values = _listed(value)
-        if self.kind == "soft":
+    def _row(self, values: list[Any]) -> "np.ndarray | str":
+        if self.kind == "soft" or self.rows:
+            if len(values) != len(self.classes) or not all(_is_number(one) and 0 <= one < math.inf for one in values):
+                return f"{len(values)} values, not a share of 0 or more for each of the {len(self.classes)} classes"
             row = np.asarray(values, dtype=np.float32)
-            if row.shape != (len(self.classes),) or not np.isfinite(row).all() or row.min() < 0:
-                return f"{len(values)} shares, not one of 0 or more for each of the {len(self.classes)} classes"
+            if self.rows:
+                return row if set(row.tolist()) <= {0, 1} else "a row that is not all 0 and 1"
             return row / row.sum() if row.sum() > 0 else "shares that are all 0"
         row = np.zeros(len(self.classes), dtype=np.float32)
         for one in values:
-            position = self._one(one, positions)
+            position = self._position(one)
             if isinstance(position, str):
                 return position
             row[position] = 1
@@ -131,24 +149,44 @@ def read_code(
         data: Where the values are, for messages.
 
     Raises:
-        DataError: If they are lists where one label is wanted, or shares of classes without names.
+        DataError: If they are lists where one label is wanted, shares of classes without names, or no labels at all.
     """
-    listed = [_listed(value) for value in values if value is not None]
+    values = [_parsed(value) for value in values if not _missing(value)]
+    if any(isinstance(value, dict) for value in values):
+        part = next(iter(next(value for value in values if isinstance(value, dict))), "label")
+        raise DataError(f"data: the labels of {data} are records; name a part of them, as --columns.label LABEL.{part}")
     if multilabel:
-        found = {one for value in listed for one in value}
-        classes, counted = _names(found, named, class_map)
-        return LabelCode(kind="multi", classes=classes, counted=counted)
-    if any(isinstance(value, list | tuple | np.ndarray) for value in values):
-        names = named or class_map
-        numbers = all(_is_number(one) for value in listed for one in value)
-        if not numbers:
+        return _several_labels(values, named, class_map, data)
+    lists = [list(value) for value in values if isinstance(value, list | tuple | np.ndarray)]
+    if lists:
+        # Names within the data are those of single labels: a list of them is no list of shares.
+        if named is not None or not all(_is_number(one) for listed in lists for one in listed):
             raise DataError(f"data: a picture of {data} has several labels; give --multilabel")
-        if names is None:
-            problem = f"data: the labels of {data} are lists of {len(listed[0])} numbers"
+        if class_map is None:
+            problem = f"data: the labels of {data} are lists of {len(lists[0])} numbers"
             raise DataError(f"{problem}; give --class-map with their names, or --multilabel if they are class numbers")
-        return LabelCode(kind="soft", classes=names)
-    classes, counted = _names({value for value in values if value is not None}, named, class_map)
+        return LabelCode(kind="soft", classes=class_map)
+    classes, counted = _names(set(values), named, class_map)
+    if not classes:
+        raise DataError(f"data: no picture of {data} has a label; check --columns.label, or give --unlabelled")
     return LabelCode(kind="single", classes=classes, counted=counted)
+
+
+def _several_labels(
+    values: Sequence[Any], named: tuple[str, ...] | None, class_map: tuple[str, ...] | None, data: str
+) -> LabelCode:
+    lists = [_listed(value) for value in values]
+    found = {one for listed in lists for one in listed}
+    names = named or class_map
+    if found <= {0, 1} and any(len(set(listed)) < len(listed) for listed in lists):
+        if names is None:
+            problem = f"data: the labels of {data} are rows of 0 and 1"
+            raise DataError(f"{problem}; give --class-map with the names of their classes")
+        return LabelCode(kind="multi", classes=names, rows=True)
+    classes, counted = _names(found, named, class_map)
+    if not classes:
+        raise DataError(f"data: no picture of {data} has a label; check --columns.label, or give --unlabelled")
+    return LabelCode(kind="multi", classes=classes, counted=counted)
 
 
 def read_class_map(path: str) -> tuple[str, ...]:
@@ -176,21 +214,24 @@ def _names(
     """Classes for the labels that occur, and whether numbers among these count in the classes."""
     if named is not None:
         return named, True
-    numbers = [value for value in values if _is_number(value) and not _missing(value)]
-    if len(numbers) < len(values) or not values:
-        return tuple(sorted(_name(value) for value in values if not _missing(value))), False
-    return (class_map, True) if class_map else (tuple(_name(value) for value in sorted(numbers)), False)
+    numbers = all(_is_number(value) for value in values)
+    if class_map is not None:
+        # A class may be called "3" itself, and need not be the fourth.
+        return class_map, numbers and not {_name(value) for value in values} <= set(class_map)
+    return tuple(_name(value) for value in (sorted(values) if numbers else sorted(values, key=_name))), False
+
+
+def _parsed(value: Any) -> Any:
+    """A list that a table holds as text, `["a", "b"]`, as the list."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with contextlib.suppress(ValueError):
+            return json.loads(value)
+    return value
 
 
 def _listed(value: Any) -> list[Any]:
-    """A value that stands for several labels, as a list: a list, `["a", "b"]` as text, or `a|b`."""
+    """A value that stands for several labels, as a list: a list, or `a|b`."""
     if isinstance(value, str):
-        if value.lstrip().startswith("["):
-            try:
-                parsed = json.loads(value)
-            except ValueError:
-                return [value]
-            return list(parsed)
         return [part for part in SEPARATORS.split(value.strip()) if part]
     return list(value) if isinstance(value, list | tuple | np.ndarray) else [value]
 
@@ -208,11 +249,5 @@ def _name(value: Any) -> str:
     return str(int(value)) if _is_number(value) and int(value) == value else str(value)
 
 
-def _quoted(value: Any) -> str:
+def _foreign(value: Any) -> str:
     return f"the label {value!r}, which is none of the classes"
-
-
-def _known(label: Label | str, row: int, place: str) -> Label:
-    if isinstance(label, str):
-        raise DataError(f"data: row {row} of {place} has {label}; mend or remove it")
-    return label

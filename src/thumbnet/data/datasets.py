@@ -6,7 +6,7 @@ become ordinary files. The library is the extra `thumbnet[hf]`.
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from thumbnet.config import ColumnSettings
 from thumbnet.data.columns import Columns, LabelCode, find_columns, read_code
 from thumbnet.data.labelled import Pictures, Splits, hold_out
-from thumbnet.data.rows import files_of, value_of
+from thumbnet.data.rows import column_names, files_of, value_of
 from thumbnet.errors import DataError, ThumbNetError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Wanted:
         multilabel: Whether a picture may have any number of labels.
         unlabelled: Whether labels are not wanted.
         class_map: Names of the classes where the data has numbers only.
+        streaming: Whether the training split is a stream, and so only the one to evaluate on is opened as a list.
         cache: Folder for the library's copies of what it reads.
     """
 
@@ -44,6 +45,7 @@ class Wanted:
     multilabel: bool = False
     unlabelled: bool = False
     class_map: tuple[str, ...] | None = None
+    streaming: bool = False
     cache: Path | None = None
 
 
@@ -68,30 +70,29 @@ def open_dataset(data: str, evaluation_data: str | None, holdout: float | None, 
     Raises:
         DataError: If it cannot be read, lacks a column, or has labels that mean nothing.
     """
-    train, evaluation, found = _split_rows(load(data, wanted, streaming=False), wanted, data)
+    train, evaluation, split = split_rows(load(data, wanted, streaming=False), wanted, data)
+    where = data
     if evaluation_data is not None:
-        others, held_out, found = _split_rows(load(evaluation_data, wanted, streaming=False), wanted, evaluation_data)
-        train, evaluation = train if train is not None else evaluation, held_out if held_out is not None else others
-        found = f"{found} of {short_name(evaluation_data)}"
-    elif evaluation is None and train is not None and holdout is None:
+        where, train = evaluation_data, evaluation if train is None else train
+        others, evaluation, split = split_rows(load(where, wanted, streaming=False), wanted, where)
+        evaluation = others if evaluation is None else evaluation
+    if train is not None and evaluation is not None and holdout is not None:
+        raise DataError(f"data: {where} has its own pictures to evaluate on; leave --holdout out")
+    all_rows = train if train is not None else evaluation
+    code = code_of(all_rows, wanted, data)
+    if train is not None and evaluation is not None:
+        return Splits(
+            train=to_pictures(train, code, wanted, data),
+            evaluation=to_pictures(evaluation, code, wanted, where),
+            description=f"{split or 'all'} of {short_name(where)}",
+        )
+    if holdout is not None:
+        return hold_out(to_pictures(all_rows, code, wanted, data), holdout, short_name(data))
+    if evaluation is None:
         problem = f"{data} has pictures to train on and none to evaluate on"
         raise DataError(f"data: {problem}; give --evaluation-data, or --holdout 0.2")
-    code = None if train is None else code_of(train, wanted, data)
-    if train is None:
-        assert evaluation is not None
-        pictures = to_pictures(evaluation, code_of(evaluation, wanted, data), wanted, data)
-        if holdout is not None:
-            return hold_out(pictures, holdout, short_name(data))
-        return Splits(train=None, evaluation=pictures, description=f"{found} of {short_name(data)}")
-    assert code is not None
-    pictures = to_pictures(train, code, wanted, data)
-    if evaluation is None:
-        return hold_out(pictures, holdout or 0.0, short_name(data))
-    if holdout is not None:
-        raise DataError(f"data: {data} has its own pictures to evaluate on; leave --holdout out")
-    where = evaluation_data or data
-    described = found if evaluation_data else f"{found} of {short_name(data)}"
-    return Splits(train=pictures, evaluation=to_pictures(evaluation, code, wanted, where), description=described)
+    pictures = to_pictures(evaluation, code, wanted, data)
+    return Splits(train=None, evaluation=pictures, description=f"{split} of {short_name(data)}")
 
 
 def load(data: str, wanted: Wanted, *, streaming: bool) -> dict[str, Any]:
@@ -104,21 +105,27 @@ def load(data: str, wanted: Wanted, *, streaming: bool) -> dict[str, Any]:
         import datasets
     except ImportError as error:
         raise DataError(f"data: {data} needs the package datasets; run: pip install 'thumbnet[hf]'") from error
-    with _one_line_errors(data), _without_bars():
-        if (saved := Path(data)).is_dir() and any((saved / mark).is_file() for mark in SAVED_MARKS):
-            opened = datasets.load_from_disk(data)
-            if streaming:
-                parts = opened if isinstance(opened, dict) else {"all": opened}
-                return {name: part.to_iterable_dataset(num_shards=64) for name, part in parts.items()}
-            return dict(opened) if isinstance(opened, dict) else {"all": opened}
+    with one_line_errors(data), _without_bars():
+        path = Path(data)
+        if path.is_dir() and any((path / mark).is_file() for mark in SAVED_MARKS):
+            parts = _by_split(datasets.load_from_disk(data))
+            if not streaming:
+                return parts
+            return {name: part.to_iterable_dataset(num_shards=min(64, len(part))) for name, part in parts.items()}
         options: dict[str, Any] = {"streaming": streaming, "cache_dir": str(wanted.cache) if wanted.cache else None}
         if data.startswith(NAMED):
             name, configuration, split = parse_name(data)
-            opened = datasets.load_dataset(name, configuration, split=split, **options)
-            return dict(opened) if isinstance(opened, dict) else {"all": opened}
+            return _by_split(datasets.load_dataset(name, configuration, split=split, **options))
         kind, files = _files_of(data)
-        tabs = {"sep": "\t"} if Path(data).suffix.lower() == ".tsv" else {}
-        return dict(datasets.load_dataset(kind, data_files=files, **options, **tabs))
+        tabs = {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
+        # The library keeps the name `all` for itself.
+        named = {"train" if split == "all" else split: shards for split, shards in files.items()}
+        parts = dict(datasets.load_dataset(kind, data_files=named, **options, **tabs))
+        return {"all": parts["train"]} if "all" in files else parts
+
+
+def _by_split(opened: Any) -> dict[str, Any]:
+    return dict(opened) if isinstance(opened, dict) else {"all": opened}
 
 
 def parse_name(data: str) -> tuple[str, str | None, str | None]:
@@ -136,27 +143,23 @@ def short_name(data: str) -> str:
 
 def columns_of(rows: Any, wanted: Wanted, data: str) -> Columns:
     """The columns of opened rows; see `find_columns`."""
-    names = rows.column_names or list((rows.features or {}).keys())
-    return find_columns(list(names), wanted.columns, wanted.unlabelled, data)
+    return find_columns(column_names(rows), wanted.columns, wanted.unlabelled, data)
 
 
-def code_of(rows: Any, wanted: Wanted, data: str, first: Sequence[Any] | None = None) -> LabelCode:
-    """What the labels of opened rows mean.
-
-    Args:
-        rows: Of the training split, as the library opened them.
-        wanted: What to read.
-        data: Its name, for messages.
-        first: The first labels of a stream, which has no list of all.
-    """
+def code_of(rows: Any, wanted: Wanted, data: str) -> LabelCode:
+    """What the labels of opened rows mean."""
     column = columns_of(rows, wanted, data).label
     if column is None:
         return LabelCode(kind="none", classes=wanted.class_map or ())
+    values = list(value_of(rows, column))
+    return read_code(values, class_names(rows, column), wanted.class_map, wanted.multilabel, short_name(data))
+
+
+def class_names(rows: Any, column: str) -> tuple[str, ...] | None:
+    """Names of classes that the data set itself has."""
     feature = (rows.features or {}).get(column)
     inner: Any = getattr(feature, "feature", feature)
-    named = tuple(inner.names) if hasattr(inner, "names") else None
-    values = list(value_of(rows, column)) if first is None else first
-    return read_code(values, named, wanted.class_map, wanted.multilabel, data)
+    return tuple(inner.names) if hasattr(inner, "names") else None
 
 
 def to_pictures(rows: "Dataset", code: LabelCode, wanted: Wanted, data: str) -> Pictures:
@@ -168,30 +171,33 @@ def to_pictures(rows: "Dataset", code: LabelCode, wanted: Wanted, data: str) -> 
     if not len(rows):
         raise DataError(f"data: no pictures in {data}; check its splits")
     columns = columns_of(rows, wanted, data)
-    labels = code.encode(value_of(rows, columns.label) if columns.label else [None] * len(rows), short_name(data))
-    if not isinstance(labels, tuple) or code.kind == "none" or len(code.classes) > 1:
-        files, names = files_of(rows, columns.picture, root_of(data))
-        return Pictures(files=files, labels=labels, classes=code.classes, names=names, kind=code.kind)
-    problem = f"only one class, '{code.classes[0]}', in {data}"
-    raise DataError(f"data: {problem}; a classifier needs two or more")
+    files, names = files_of(rows, columns.picture, root_of(data))
+    values = value_of(rows, columns.label) if columns.label else [None] * len(rows)
+    labels = code.encode(values, names, short_name(data))
+    if code.kind == "single" and len(code.classes) < 2:
+        problem = f"only one class, '{code.classes[0]}', in {data}"
+        raise DataError(f"data: {problem}; a classifier needs two or more")
+    return Pictures(files=files, labels=labels, classes=code.classes, names=names, kind=code.kind)
 
 
 def root_of(data: str) -> Path:
     """Where relative paths in a data set count from: beside its file."""
-    path = Path(data.removeprefix(NAMED))
+    path = Path(parse_name(data)[0] if data.startswith(NAMED) else data)
     return path if path.is_dir() else path.parent
 
 
-def _split_rows(parts: dict[str, Any], wanted: Wanted, data: str) -> tuple[Any, Any, str]:
-    """Rows to train on (None), rows to evaluate on (None), and the name of the latter split."""
-    if len(parts) == 1 and (rows := next(iter(parts.values()))) is not None:
+def split_rows(parts: dict[str, Any], wanted: Wanted, data: str) -> tuple[Any, Any, str]:
+    """Rows to train on (or None), rows to evaluate on (or None), and the name of the latter split.
+
+    Raises:
+        DataError: If there are splits, and none of the usual names.
+    """
+    if len(parts) == 1:
+        ((name, rows),) = parts.items()
         column = columns_of(rows, wanted, data).split
         if column is None:
-            return (
-                (None, rows, "all") if next(iter(parts)) not in TRAIN_SPLITS or _is_one_file(data) else (rows, None, "")
-            )
-        values = [str(value) for value in value_of(rows, column)]
-        parts = {name: rows.select([i for i, value in enumerate(values) if value == name]) for name in set(values)}
+            return (rows, None, "") if name in TRAIN_SPLITS else (None, rows, name)
+        parts = {name: _rows_of_split(rows, column, name) for name in sorted(set(map(str, value_of(rows, column))))}
     train = next((parts[name] for name in TRAIN_SPLITS if name in parts), None)
     evaluation = next((name for name in EVALUATION_SPLITS if name in parts), None)
     if train is None and evaluation is None:
@@ -201,24 +207,23 @@ def _split_rows(parts: dict[str, Any], wanted: Wanted, data: str) -> tuple[Any, 
     return train, parts[evaluation] if evaluation else None, evaluation or ""
 
 
-def _is_one_file(data: str) -> bool:
-    # The library calls the rows of a file `train` whatever they are for.
-    return not data.startswith(NAMED) and not Path(data).is_dir()
+def _rows_of_split(rows: Any, column: str, name: str) -> Any:
+    if not hasattr(rows, "__len__"):
+        return rows.filter(lambda row: str(row[column]) == name)
+    return rows.select([row for row, value in enumerate(value_of(rows, column)) if str(value) == name])
 
 
-def _files_of(data: str) -> tuple[str, dict[str, Any]]:
-    """The library's name of a format, and the files of each split."""
+def _files_of(data: str) -> tuple[str, dict[str, list[str]]]:
+    """The library's name of a format, and the files of each split; `all` where there are none."""
     path = Path(data)
     if path.suffix.lower() in TABLES:
         if not path.is_file():
             raise DataError(f"data: no file at {data}; check the path")
-        return TABLES[path.suffix.lower()], {"train": str(path)}
-    if path.is_dir():
-        return "webdataset", _shard_folders(path)
-    shards = sorted(str(file) for file in path.parent.glob(path.name))
-    if not shards:
+        return TABLES[path.suffix.lower()], {"all": [data]}
+    files = _shard_folders(path) if path.is_dir() else {"all": sorted(map(str, path.parent.glob(path.name)))}
+    if not any(files.values()):
         raise DataError(f"data: no shards at {data}; give FILE.tar, or a pattern such as shards/*.tar in quotes")
-    return "webdataset", {"train": shards}
+    return "webdataset", files
 
 
 def _shard_folders(folder: Path) -> dict[str, list[str]]:
@@ -231,13 +236,15 @@ def _shard_folders(folder: Path) -> dict[str, list[str]]:
 
 
 @contextlib.contextmanager
-def _one_line_errors(data: str) -> Iterator[None]:
+def one_line_errors(data: str) -> Iterator[None]:
+    """Turns what the library says of data that it cannot read into one line."""
     try:
         yield
     except ThumbNetError:
         raise
     except Exception as error:  # the library answers what it cannot read with almost any exception
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        cause = error.__cause__ or error  # "an error occurred" is what it often says itself
+        reason = next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
         raise DataError(f"data: cannot open {data} ({reason}); check its name, format and splits") from error
 
 

@@ -87,13 +87,7 @@ class Pictures:
         """
         if self.classes == classes:
             return self
-        place = {name: position for position, name in enumerate(classes)}
-        foreign = [name for name in self.classes if name not in place]
-        if foreign:
-            known = ", ".join(classes[:4]) + (", …" if len(classes) > 4 else "")
-            problem = f"data: class '{foreign[0]}' is not among {whose} ({known})"
-            raise DataError(f"{problem}; rename it, or give --class-map with the classes in the order of the outputs")
-        moved = [place[name] for name in self.classes]
+        moved = places_in(classes, self.classes, whose)
         if isinstance(self.labels, tuple):
             found: Labels = tuple(moved[label] if label != NO_LABEL else NO_LABEL for label in self.labels)
         else:
@@ -106,6 +100,21 @@ class Pictures:
         if isinstance(self.labels, tuple):
             return set(self.labels) - {NO_LABEL}
         return set(np.flatnonzero(self.labels.max(axis=0, initial=0) > 0).tolist())
+
+
+def places_in(classes: tuple[str, ...], own: tuple[str, ...], whose: str) -> list[int]:
+    """Positions of one's own classes among others, found by name.
+
+    Raises:
+        DataError: If one is not among them.
+    """
+    place = {name: position for position, name in enumerate(classes)}
+    foreign = [name for name in own if name not in place]
+    if foreign:
+        known = ", ".join(classes[:4]) + (", …" if len(classes) > 4 else "")
+        problem = f"data: class '{foreign[0]}' is not among {whose} ({known})"
+        raise DataError(f"{problem}; rename it, or give --class-map with the classes in the order of the outputs")
+    return [place[name] for name in own]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,15 +12,26 @@ if TYPE_CHECKING:
 
 
 def files_of(rows: "Dataset", column: str, root: Path) -> tuple[Files, tuple[str, ...]]:
-    """Files of a split, and their names: paths or keys where there are any, else numbers."""
+    """Files of a split, and their names: paths or keys where there are any, else numbers.
+
+    Args:
+        rows: As the library opened them.
+        column: Of the pictures.
+        root: Where relative paths count from.
+    """
     cells = undecoded(rows.select_columns([column]), column)
-    first = content_of(cells[0][column], root)
-    if isinstance(first, Path):
-        paths = [value.get("path") if isinstance(value, dict) else value for value in cells[column]]
-        return tuple(root / (path or "") for path in paths), _different([str(path) for path in paths])
-    keys = "__key__" if "__key__" in rows.column_names else None
-    names = list(rows[keys]) if keys else [f"{row:09d}" for row in range(len(rows))]
-    return RowFiles(cells, column, range(len(rows))), _different(names)
+    if isinstance(content_of(cells[0][column], root), Path):
+        contents = [content_of(value, root) for value in cells[column]]
+        paths = tuple(file for file in contents if isinstance(file, Path))
+        if len(paths) == len(contents):
+            return paths, _different([_below(path, root) for path in paths])
+    names = list(rows["__key__"]) if "__key__" in rows.column_names else [f"{row:09d}" for row in range(len(rows))]
+    return RowFiles(cells, column, root, range(len(rows))), _different(names)
+
+
+def _below(path: Path, root: Path) -> str:
+    """A path as it is on every machine, where the data set is in one folder."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
 def _different(names: list[str]) -> tuple[str, ...]:
@@ -29,11 +40,22 @@ def _different(names: list[str]) -> tuple[str, ...]:
     return tuple(f"{name}#{row}" if counted[name] > 1 else name for row, name in enumerate(names))
 
 
+def column_names(rows: Any) -> list[str]:
+    """Names of all columns; of a stream that does not say, those of its first row."""
+    return list(rows.column_names or next(iter(rows), {}))
+
+
 def value_of(rows: Any, column: str) -> Iterator[Any]:
     """The values of a column, or of a part of a column of records such as `json.label`."""
-    outer, _, inner = column.partition(".")
-    for value in rows.select_columns([outer])[outer]:
-        yield value.get(inner) if inner and isinstance(value, dict) else value
+    outer = column if column in column_names(rows) else column.partition(".")[0]
+    cells = rows.select_columns([outer])
+    for value in cells[outer] if hasattr(cells, "__len__") else (row[outer] for row in cells):
+        yield value if outer == column else part_of(value, column)
+
+
+def part_of(value: Any, column: str) -> Any:
+    """What a record has under the name after the column's dot."""
+    return value.get(column.partition(".")[2]) if isinstance(value, dict) else None
 
 
 def undecoded(rows: Any, column: str) -> Any:
@@ -55,33 +77,35 @@ def content_of(value: Any, root: Path) -> Path | bytes:
 
 
 class RowFiles:
-    """Pictures that are kept as bytes in rows.
+    """Pictures that are kept as bytes in rows, or in part so.
 
     Args:
         rows: The column alone, not decoded.
         column: Its name.
+        root: Where relative paths among them count from.
         keep: Positions of the rows in use.
     """
 
-    def __init__(self, rows: "Dataset", column: str, keep: Sequence[int]) -> None:
+    def __init__(self, rows: "Dataset", column: str, root: Path, keep: Sequence[int]) -> None:
         self.rows = rows
         self.column = column
+        self.root = root
         self.keep = tuple(keep)
 
     @property
     def stamp(self) -> str:
         """The library's own fingerprint of the rows, and which are in use."""
-        return f"{self.rows._fingerprint}\0{self.column}\0{self.keep}"
+        return f"{self.rows._fingerprint}\0{self.column}\0{self.root}\0{self.keep}"
 
     def __len__(self) -> int:
         return len(self.keep)
 
     def __getitem__(self, index: int) -> Path | bytes:
-        return content_of(self.rows[self.keep[index]][self.column], Path())
+        return content_of(self.rows[self.keep[index]][self.column], self.root)
 
     def __iter__(self) -> Iterator[Path | bytes]:
         return (self[index] for index in range(len(self)))
 
     def select(self, keep: Sequence[int]) -> "RowFiles":
         """The files at the given positions."""
-        return RowFiles(self.rows, self.column, [self.keep[index] for index in keep])
+        return RowFiles(self.rows, self.column, self.root, [self.keep[index] for index in keep])

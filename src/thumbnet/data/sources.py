@@ -1,13 +1,15 @@
 """What `--data` may name: a folder, a table, shards, a data set of the `datasets` library, or one from a package."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from thumbnet.config import TrainSettings
 from thumbnet.data.columns import read_class_map
 from thumbnet.data.datasets import NAMED, Wanted, is_dataset, open_dataset
 from thumbnet.data.folders import open_folder, open_unlabelled_folder
-from thumbnet.data.labelled import Splits
+from thumbnet.data.labelled import NO_LABEL, Pictures, Splits
 from thumbnet.data.samples import open_elpv
+from thumbnet.data.streaming import open_beside_stream
 from thumbnet.errors import DataError
 
 SAMPLE_NAMES = ("elpv",)
@@ -25,6 +27,7 @@ def wanted_by(settings: TrainSettings, cache: Path) -> Wanted:
         multilabel=settings.multilabel,
         unlabelled=settings.unlabelled,
         class_map=read_class_map(settings.class_map) if settings.class_map else None,
+        streaming=settings.streaming,
         cache=cache,
     )
 
@@ -46,8 +49,13 @@ def open_data(
     if data in SAMPLE_NAMES:
         if holdout is not None or evaluation_data is not None:
             raise DataError(f"data: {data} has its own fixed split; leave --holdout and --evaluation-data out")
-        return open_elpv()
-    if is_dataset(data):
+        if wanted.multilabel or wanted.class_map or wanted.streaming:
+            problem = f"{data} is a list of pictures with one label each and names of its own"
+            raise DataError(f"data: {problem}; leave --multilabel, --class-map and --streaming out")
+        return _without_labels(open_elpv()) if wanted.unlabelled else open_elpv()
+    if wanted.streaming:
+        splits = _open_beside_stream(data, holdout, evaluation_data, wanted)
+    elif is_dataset(data) and (evaluation_data is None or is_dataset(evaluation_data)):
         splits = open_dataset(data, evaluation_data, holdout, wanted)
     else:
         splits = _open_folder(data, holdout, evaluation_data, wanted)
@@ -73,17 +81,39 @@ def training_split(splits: Splits, data: str) -> Splits:
 
 
 def _open_folder(data: str, holdout: float | None, evaluation_data: str | None, wanted: Wanted) -> Splits:
+    if evaluation_data is not None:
+        return _open_both(data, holdout, evaluation_data, wanted)
     if wanted.multilabel:
         listed = "a .csv or .parquet table, shards, or hf/NAME"
         raise DataError(f"data: folders give one label a picture; for --multilabel give {listed}")
     open_one = open_unlabelled_folder if wanted.unlabelled else open_folder
-    if evaluation_data is None:
-        return open_one(Path(data), holdout)
-    own = open_one(Path(data), None)
+    return open_one(Path(data), holdout)
+
+
+def _open_both(data: str, holdout: float | None, evaluation_data: str, wanted: Wanted) -> Splits:
+    """Two places, of which one at least is a folder of pictures; classes go by name."""
+    if holdout is not None:
+        raise DataError(f"data: {evaluation_data} has its own pictures to evaluate on; leave --holdout out")
+    own, others = open_data(data, wanted=wanted), open_data(evaluation_data, wanted=wanted)
     train = own.train or own.evaluation
-    others = open_data(evaluation_data, wanted=wanted)
     evaluation = others.evaluation.in_classes(train.classes, f"the classes of {data}")
     return Splits(train=train, evaluation=evaluation, description=others.description)
+
+
+def _open_beside_stream(data: str, holdout: float | None, evaluation_data: str | None, wanted: Wanted) -> Splits:
+    if holdout is not None:
+        raise DataError("data: streamed pictures cannot be held out by a share; give --evaluation-data")
+    if evaluation_data is None:
+        return open_beside_stream(data, wanted)
+    others = open_data(evaluation_data, wanted=replace(wanted, streaming=False))
+    return replace(others, train=None)
+
+
+def _without_labels(splits: Splits) -> Splits:
+    def bare(pictures: Pictures) -> Pictures:
+        return replace(pictures, labels=(NO_LABEL,) * len(pictures), classes=(), kind="none")
+
+    return replace(splits, train=splits.train and bare(splits.train), evaluation=bare(splits.evaluation))
 
 
 def _in_class_map(splits: Splits, class_map: tuple[str, ...] | None) -> Splits:
