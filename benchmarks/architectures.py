@@ -42,7 +42,7 @@ OPTIONS = (
 FAMILIES: tuple[tuple[str, str, int], ...] = (
     ("ResNet-18", "timm/resnet18", 64),
     ("ResNet-D", "timm/resnet26d", 64),
-    ("DenseNet", "timm/densenet121", 64),
+    ("DenseNet", "timm/densenet121", 128),
     ("GoogLeNet", "torchvision/googlenet", 64),
     ("MobileNet-v2", "timm/mobilenetv2_100", 64),
     ("MobileNet-v3", "timm/mobilenetv3_small_100", 64),
@@ -64,7 +64,7 @@ FAMILIES: tuple[tuple[str, str, int], ...] = (
     ("ResNet-50", "torchvision/resnet50", 64),
     ("ResNeXt", "timm/resnext50_32x4d", 64),
     ("WideResNet", "timm/wide_resnet50_2", 64),
-    ("VGG, batch norm", "torchvision/vgg11_bn", 64),
+    ("VGG, batch norm", "torchvision/vgg11_bn", 128),
     ("Inception-v3", "torchvision/inception_v3", 300),
     ("HRNet", "timm/hrnet_w18_small", 128),
     ("ViT", "torchvision/vit_b_16", 128),

@@ -25,7 +25,7 @@ CONFIGS = {
         num_stages=2, hidden_sizes=[8, 16], depths=[1, 1], image_size=64, **labels
     ),
     "swin": lambda labels: transformers.SwinConfig(
-        image_size=64, patch_size=4, embed_dim=12, depths=[1, 1], num_heads=[2, 2], window_size=4, **labels
+        image_size=64, patch_size=4, embed_dim=12, depths=[1, 1], num_heads=[2, 2], window_size=2, **labels
     ),
 }
 LABELS = ("ant", "bee")
