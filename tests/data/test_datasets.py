@@ -339,7 +339,7 @@ def test_a_missing_name_is_refused_in_one_line(tmp_path: Path, opened: Opened) -
 def test_splits_of_other_names_are_named(folder: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = datasets.DatasetDict({"big": saved(folder), "small": saved(folder)})
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: parts)
-    with pytest.raises(DataError, match="has the splits big, small.*; name one with #SPLIT in hf/pets#big$"):
+    with pytest.raises(DataError, match=r"has the splits big, small.*; name one with #SPLIT in hf/pets#big$"):
         opened("hf/pets")
 
 
