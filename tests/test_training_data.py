@@ -214,8 +214,11 @@ def test_streamed_shards_train_from_first_to_last(shards: Path, tmp_path: Path) 
     assert (tmp_path / "run" / "report.html").exists()
 
 
-def test_streamed_parquet_trains_every_downscaler_and_in_slices(photos: Path, tmp_path: Path) -> None:
+def test_streamed_parquet_trains_every_downscaler_and_in_slices(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The paper's downscaler looks at the first batch before training begins."""
+    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0, raising=False)
     train, val = (write_parquet(tmp_path / f"{split}.parquet", in_bytes(photos, split)) for split in ("train", "val"))
     values = streamed(train, tmp_path / "run", epochs=1, downscaler=DownscalerSettings(kind="paper"))
     fit(**values, evaluation_data=val, optimizer=OptimizerSettings(accumulation_steps=2), quiet=True)

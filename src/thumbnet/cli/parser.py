@@ -159,7 +159,7 @@ def _run_parser(run: str = "A run folder.") -> Parser:
 
 def _evaluate_parser() -> Parser:
     parser = _run_parser()
-    parser.add_argument("--data", type=str | None, default=None, help="Folder or elpv; by default the run's own.")
+    parser.add_argument("--data", type=str | None, default=None, help="As for train; by default the run's own.")
     parser.add_argument("--holdout", type=float | None, default=None, help="Share held out of one folder of classes.")
     parser.add_argument("--batch_size", type=PositiveInt, default=32, help="Pictures at a time.")
     parser.add_argument("--workers", type=NonNegativeInt | None, default=None, help="Processes that read pictures.")
