@@ -96,22 +96,23 @@ def by_timm(built: BuiltTeacher, folder: str, device: torch.device) -> dict[str,
     }
 
 
+def without_place(value: str) -> str:
+    """A path without what is only true of this machine."""
+    return "/".join(Path(value).parts[-2:]) if Path(value).is_absolute() else value
+
+
 def summary(arguments: argparse.Namespace, ours: dict[str, Any], timms: dict[str, Any]) -> dict[str, Any]:
     assert ours["data"]["pictures"] == timms["pictures"]
     chosen = [("--teacher", arguments.teacher), ("--weights", arguments.weights), ("--data", arguments.data)]
     chosen += [("--name", arguments.name)]
-    flags = [
-        f"{flag} {Path(value).name if Path(value).is_absolute() else value}"
-        for flag, value in chosen
-        if value != DEFAULTS.get(flag)
-    ]
+    flags = [f"{flag} {without_place(value)}" for flag, value in chosen if value != DEFAULTS.get(flag)]
     return {
         "command": " ".join(["python benchmarks/timm_parity.py", *flags]),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "hardware": f"{os.cpu_count()} CPU cores, {platform.machine()}",
         "versions": {"python": platform.python_version(), **{name: version(name) for name in ("timm", "torch")}},
         "teacher": arguments.teacher,
-        "data": Path(arguments.data).name,
+        "data": without_place(arguments.data),
         "pictures": timms["pictures"],
         "preprocessing": ours["preprocessing"],
         "thumbnet": {name: ours["teacher"][name] for name in ("top1", "top5")},

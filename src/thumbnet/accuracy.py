@@ -5,11 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import (
-    multiclass_accuracy,
-    multilabel_average_precision,
-    multilabel_f1_score,
-)
+from torchmetrics.functional.classification import binary_average_precision, multiclass_accuracy
 
 from thumbnet import processes
 from thumbnet.data.batches import Batch, to_image
@@ -87,11 +83,15 @@ def logits_of(pair: Pair, loader: Iterable[Batch], device: torch.device, shared:
 
 
 def _multilabel_accuracies(logits: Tensor, labels: Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
-    scores, present = torch.sigmoid(logits), (labels > 0.5).long()
-    seen = present.any(dim=0)
-    per_class = multilabel_average_precision(scores, present, num_labels=len(classes), average="none")
+    present, said = labels > 0.5, logits > 0
+    per_class = {
+        name: float(binary_average_precision(torch.sigmoid(logits[:, i]), present[:, i].long()))
+        for i, name in enumerate(classes)
+        if present[:, i].any()
+    }
+    right, wrong = (present & said).sum(), (present ^ said).sum()
     return {
-        "map": float(per_class[seen].mean()) if seen.any() else 0.0,
-        "f1": float(multilabel_f1_score(scores, present, num_labels=len(classes), average="micro")),
-        "per_class": {name: float(per_class[i]) for i, name in enumerate(classes) if seen[i]},
+        "map": sum(per_class.values()) / len(per_class) if per_class else 0.0,
+        "f1": float(2 * right / (2 * right + wrong).clamp(min=1)),
+        "per_class": per_class,
     }

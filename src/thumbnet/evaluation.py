@@ -56,7 +56,7 @@ def evaluate(
 
     Args:
         run: A run folder.
-        data: A folder of pictures or `elpv`; by default what the run was trained with, its held-out part.
+        data: Anything that a run can be trained with; by default what the run was trained with, its held-out part.
         holdout: Share held out of one folder of classes; by default the run's own when `data` is the run's, else every
             picture is evaluated.
         allow_code: Import the `package.module:factory` that the bundle names.

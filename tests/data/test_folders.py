@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from thumbnet.data.folders import open_folder, read_classes
+from thumbnet.data.folders import open_folder, open_unlabelled_folder, read_classes
 from thumbnet.data.labelled import Pictures, hold_out
 from thumbnet.errors import DataError
 
@@ -288,3 +288,40 @@ def test_pictures_cannot_be_changed_in_place(pets: Pictures) -> None:
     assert replace(pets, classes=("a", "b")).classes == ("a", "b")
     with pytest.raises(AttributeError):
         pets.classes = ("a", "b")  # type: ignore[misc]
+
+
+# Pictures without labels.
+
+
+def test_unlabelled_pictures_are_all_that_are_anywhere_in_the_folder(
+    tmp_path: Path, save_pictures: Callable[..., Path]
+) -> None:
+    save_pictures(tmp_path, "b.png", "deep/er/a.png", ".hidden/c.png", "._d.png")
+    (tmp_path / "notes.txt").touch()
+    splits = open_unlabelled_folder(tmp_path)
+    assert splits.train is None
+    assert splits.evaluation.names == ("b.png", "deep/er/a.png")
+    assert (splits.evaluation.kind, splits.evaluation.labels, splits.evaluation.classes) == ("none", (-1, -1), ())
+
+
+def test_unlabelled_pictures_are_held_out_as_one_group(tmp_path: Path, save_pictures: Callable[..., Path]) -> None:
+    save_pictures(tmp_path, *(f"{i}.png" for i in range(8)))
+    splits = open_unlabelled_folder(tmp_path, 0.25)
+    assert splits.train is not None
+    assert (len(splits.train), len(splits.evaluation)) == (6, 2)
+    assert splits.evaluation.names == open_unlabelled_folder(tmp_path, 0.25).evaluation.names
+
+
+def test_unlabelled_splits_are_kept(tmp_path: Path, save_pictures: Callable[..., Path]) -> None:
+    save_pictures(tmp_path, "train/a.png", "train/cats/b.png", "val/c.png")
+    splits = open_unlabelled_folder(tmp_path)
+    assert splits.train is not None
+    assert splits.train.names == ("a.png", "cats/b.png")
+    assert splits.evaluation.names == ("c.png",)
+
+
+@pytest.mark.parametrize(("name", "problem"), [("nowhere", "no folder at"), ("empty", "no pictures in")])
+def test_an_unlabelled_folder_without_pictures_is_refused(tmp_path: Path, name: str, problem: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=f"^data: {problem} {tmp_path / name}"):
+        open_unlabelled_folder(tmp_path / name)

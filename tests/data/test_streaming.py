@@ -24,6 +24,12 @@ pytest.importorskip("datasets")
 COUNT = 10
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library waits five seconds at the end of a pass over parquet, for its threads to be gone."""
+    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0, raising=False)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, save_pictures: Callable[..., Path]) -> Path:
     return save_pictures(tmp_path, *(f"{i}.png" for i in range(COUNT)))

@@ -193,7 +193,7 @@ def _evaluate_parser() -> Parser:
     parser.add_argument(
         "--allow_code", action="store_true", help="Import the package.module:factory that the bundle names."
     )
-    parser.add_argument("--data", type=str | None, default=None, help="Folder or elpv; by default the run's own.")
+    parser.add_argument("--data", type=str | None, default=None, help="As for train; by default the run's own.")
     parser.add_argument("--holdout", type=float | None, default=None, help="Share held out of one folder of classes.")
     parser.add_argument("--batch_size", type=PositiveInt, default=32, help="Pictures at a time.")
     parser.add_argument("--workers", type=NonNegativeInt | None, default=None, help="Processes that read pictures.")

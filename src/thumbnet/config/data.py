@@ -79,7 +79,7 @@ class ColumnSettings:
     """Which columns of a table, data set or shard hold what; by default found by their usual names.
 
     Attributes:
-        picture: Column of the picture: a path, an address, or the picture's bytes.
+        picture: Column of the picture: a path, or the picture's bytes.
         label: Column of the label: a name or number, a list of them with `multilabel`, or a list of shares,
             one a class.
         split: Column that says which split a row belongs to; by default every row is of the split of its file.
