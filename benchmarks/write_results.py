@@ -30,7 +30,8 @@ def render() -> str:
     parts = ["# Results\n\nWritten by `python benchmarks/write_results.py`; do not edit.\n"]
     for name, section in (
         ("elpv", elpv),
-        ("timm_parity", timm_parity),
+        ("timm_parity_imagenet", parity_of_pretrained),
+        ("timm_parity", parity_of_fine_tuned),
         ("cached_epoch", cached_epoch),
         ("loop_overhead", loop),
         ("allocator", allocator),
@@ -76,13 +77,22 @@ def elpv(result: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"A thumbnail takes {sizes / 1000:.1f} kB as PNG.\n"])
 
 
-def timm_parity(result: dict[str, Any]) -> str:
+def parity_of_pretrained(result: dict[str, Any]) -> str:
+    heading = "## The teacher's accuracy, by ThumbNet and by timm\n\n"
+    known = f"its {result['pictures']:,} pictures are of 10 of the network's 1000 classes, found by name"
+    return f"{heading}{_parity('with its ImageNet weights', result)}; {known}.\n"
+
+
+def parity_of_fine_tuned(result: dict[str, Any]) -> str:
+    return f"{_parity('fine-tuned', result)} ({result['pictures']:,} pictures).\n"
+
+
+def _parity(weights: str, result: dict[str, Any]) -> str:
     ours, timms = result["thumbnet"], result["timm"]
     return (
-        "## The teacher's accuracy, by ThumbNet and by timm\n\n"
-        f"`{result['teacher']}` fine-tuned on `{result['data']}`, {result['pictures']} pictures, prepared as its "
-        f"makers do ({result['preprocessing']}): top-1 {100 * ours['top1']:.2f}% by `thumbnet.evaluate_teacher`, "
-        f"{100 * timms['top1']:.2f}% by timm's own code, a difference of {result['difference_points']:.2f} points.\n"
+        f"`{result['teacher']}` {weights}, on `{result['data']}`, prepared as its makers do ({result['preprocessing']}): "
+        f"top-1 {100 * ours['top1']:.2f}% by `thumbnet.evaluate_teacher`, {100 * timms['top1']:.2f}% by timm's own code, "
+        f"a difference of {result['difference_points']:.2f} points"
     )
 
 
