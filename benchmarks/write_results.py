@@ -90,9 +90,9 @@ def parity_of_fine_tuned(result: dict[str, Any]) -> str:
 def _parity(weights: str, result: dict[str, Any]) -> str:
     ours, timms = result["thumbnet"], result["timm"]
     return (
-        f"`{result['teacher']}` {weights}, on `{result['data']}`, prepared as its makers do ({result['preprocessing']}): "
-        f"top-1 {100 * ours['top1']:.2f}% by `thumbnet.evaluate_teacher`, {100 * timms['top1']:.2f}% by timm's own code, "
-        f"a difference of {result['difference_points']:.2f} points"
+        f"`{result['teacher']}` {weights}, on `{result['data']}`, prepared as its makers do "
+        f"({result['preprocessing']}): top-1 {100 * ours['top1']:.2f}% by `thumbnet.evaluate_teacher`, "
+        f"{100 * timms['top1']:.2f}% by timm's own code, a difference of {result['difference_points']:.2f} points"
     )
 
 
