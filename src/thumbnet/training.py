@@ -64,7 +64,7 @@ def fit(
     announcer = Announcer(quiet or not processes.is_main())
     objective = Objective({**paper_terms(settings.loss, settings.multilabel), **(terms or {})})
     run = RunFolder(settings.output)
-    run.check(resume=resume, overwrite=overwrite, keep=(settings.data, settings.teacher_weights))
+    run.check(resume=resume, overwrite=overwrite, keep=_places(settings))
     check_machine(settings.device, settings.tracker)
     if processes.launched_alone():
         announcer.warn(processes.ALONE)
@@ -115,7 +115,7 @@ def train_teacher(
     settings = teacher_settings(_settings(settings, changes))
     announcer = Announcer(quiet or not processes.is_main())
     run = RunFolder(settings.output)
-    run.check(resume=resume, overwrite=overwrite, keep=(settings.data, settings.teacher_weights))
+    run.check(resume=resume, overwrite=overwrite, keep=_places(settings))
     check_machine(settings.device, settings.tracker)
     if processes.launched_alone():
         announcer.warn(processes.ALONE)
@@ -176,6 +176,12 @@ def _settings(settings: TrainSettings | None, changes: Mapping[str, Any]) -> Tra
         teacher_weights=weights if weights in ("pretrained", "random") else str(Path(weights).absolute()),
         class_map=str(Path(class_map).absolute()) if class_map else None,
     )
+
+
+def _places(settings: TrainSettings) -> tuple[str, ...]:
+    """What a run reads, and so must not be replaced by it."""
+    read = (settings.data, settings.evaluation_data, settings.teacher_weights, settings.class_map)
+    return tuple(place for place in read if place is not None)
 
 
 def _absolute(data: str) -> str:
