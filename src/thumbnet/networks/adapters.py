@@ -190,7 +190,7 @@ TIMM_WINDOWS = Adapter(
 TIMM_SIZED = Adapter(name="sizes built in are set anew", prepare=_one_answer, resize=_resize_timm)
 TIMM_TWO_HEADS = Adapter(name="both heads' mean", prepare=_one_answer)
 HUGGING_FACE = Adapter(
-    name="positions interpolated by the network, tokens read as maps",
+    name="tokens read as maps, positions interpolated, where it has any",
     resize=_resize_hugging_face,
     as_map=_hugging_face_map,
 )
