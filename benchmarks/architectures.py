@@ -40,10 +40,17 @@ OPTIONS = (
 )
 # Family, teacher, side: small ones, at which a family's troubles show; Inception-v3 needs 75 px for its thumbnails.
 FAMILIES: tuple[tuple[str, str, int], ...] = (
-    ("ResNet-18", "timm/resnet18", 64),
+    ("ResNet", "timm/resnet18", 64),
+    ("ResNet", "torchvision/resnet50", 64),
     ("ResNet-D", "timm/resnet26d", 64),
+    ("ResNeXt", "timm/resnext50_32x4d", 64),
+    ("WideResNet", "timm/wide_resnet50_2", 64),
+    ("VGG, batch norm", "torchvision/vgg11_bn", 128),
+    ("VGG, batch norm", "timm/vgg11_bn", 128),
     ("DenseNet", "timm/densenet121", 128),
     ("GoogLeNet", "torchvision/googlenet", 64),
+    ("Inception-v3", "torchvision/inception_v3", 304),
+    ("Inception-v3", "timm/inception_v3", 304),
     ("MobileNet-v2", "timm/mobilenetv2_100", 64),
     ("MobileNet-v3", "timm/mobilenetv3_small_100", 64),
     ("MobileNet-v4", "timm/mobilenetv4_conv_small", 64),
@@ -51,6 +58,7 @@ FAMILIES: tuple[tuple[str, str, int], ...] = (
     ("EfficientNet-Lite", "timm/tf_efficientnet_lite0", 64),
     ("RegNet", "timm/regnety_004", 64),
     ("ConvNeXt", "timm/convnext_atto", 128),
+    ("ConvNeXt", "torchvision/convnext_tiny", 128),
     ("SqueezeNet", "torchvision/squeezenet1_1", 128),
     ("ShuffleNet-v2", "torchvision/shufflenet_v2_x1_0", 64),
     ("MNASNet", "torchvision/mnasnet0_5", 64),
@@ -58,20 +66,31 @@ FAMILIES: tuple[tuple[str, str, int], ...] = (
     ("RepVGG", "timm/repvgg_a0", 64),
     ("CSPNet", "timm/cspresnet50", 64),
     ("GhostNet", "timm/ghostnet_100", 64),
-    ("ViT", "timm/vit_tiny_patch16_224", 128),
-    ("DeiT, distilled", "timm/deit_tiny_distilled_patch16_224", 128),
-    ("LeViT, distilled", "timm/levit_128s", 224),
-    ("ResNet-50", "torchvision/resnet50", 64),
-    ("ResNeXt", "timm/resnext50_32x4d", 64),
-    ("WideResNet", "timm/wide_resnet50_2", 64),
-    ("VGG, batch norm", "torchvision/vgg11_bn", 128),
-    ("Inception-v3", "torchvision/inception_v3", 300),
     ("HRNet", "timm/hrnet_w18_small", 128),
+    ("ViT", "timm/vit_tiny_patch16_224", 128),
     ("ViT", "torchvision/vit_b_16", 128),
     ("DeiT", "timm/deit_tiny_patch16_224", 128),
+    ("DeiT, distilled", "timm/deit_tiny_distilled_patch16_224", 128),
+    ("DeiT-3", "timm/deit3_small_patch16_224", 128),
+    ("LeViT, distilled", "timm/levit_128s", 224),
     ("Swin", "timm/swin_tiny_patch4_window7_224", 128),
     ("Swin", "torchvision/swin_t", 128),
+    ("Hugging Face, ViT", "hf/vit", 64),
+    ("Hugging Face, ResNet", "hf/resnet", 64),
+    ("Hugging Face, ConvNeXt", "hf/convnext", 64),
+    ("Hugging Face, Swin", "hf/swin", 64),
+    ("A module of one's own", "architectures:own_module", 64),
 )
+# Small models of `transformers`, built into a folder: kind of configuration, and its values.
+SMALL_ATTENTION = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+SMALL_STAGES = {"hidden_sizes": [8, 16], "depths": [1, 1]}
+HUGGING_FACE: dict[str, dict[str, Any]] = {
+    "vit": {**SMALL_ATTENTION, "image_size": 64, "patch_size": 8},
+    "resnet": {**SMALL_STAGES, "embedding_size": 8, "layer_type": "basic"},
+    "convnext": {**SMALL_STAGES, "num_stages": 2, "image_size": 64},
+    "swin": {"image_size": 64, "patch_size": 4, "embed_dim": 12, "depths": [1, 1], "num_heads": [2, 2]}
+    | {"window_size": 2},
+}
 INTRODUCTION = """# Architectures
 
 Written by `python benchmarks/architectures.py`; do not edit.
@@ -79,8 +98,26 @@ Written by `python benchmarks/architectures.py`; do not edit.
 Every teacher below, with random weights and at the side given, was trained one step with classification and feature
 mapping, and its bundle was saved, loaded and asked again for the same answer. A change is made by itself, by the
 adapter of the family in `networks/adapters.py`.
+`hf/KIND` is a small model of that kind in a local folder, `architectures:own_module` a user's own factory.
 `thumbnet info --teacher NAME --ratio 4` prints costs and features at a teacher's own side.
 """
+
+
+def own_module(num_classes: int = 4) -> nn.Module:
+    """A plain classifier, as a user may have written it."""
+    layers: list[nn.Module] = []
+    for before, after in ((3, 8), (8, 16), (16, 16)):
+        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, num_classes))
+
+
+def save_hugging_face(kind: str, folder: str) -> str:
+    """Writes a small model of `transformers`, with random weights, and gives its teacher's name."""
+    import transformers
+
+    config = transformers.AutoConfig.for_model(kind, num_labels=len(CLASSES), **HUGGING_FACE[kind])
+    transformers.AutoModelForImageClassification.from_config(config).save_pretrained(folder)
+    return f"hf/{folder}"
 
 
 def examine(teacher: str, side: int, ratio: int, options: tuple[StudentSettings, ...] = OPTIONS) -> dict[str, Any]:
@@ -111,7 +148,9 @@ def examine(teacher: str, side: int, ratio: int, options: tuple[StudentSettings,
         "options": {option_name(option): try_option(network, option, side, ratio, layer) for option in options},
     }
     result["student_features"] = train_one_step(assembly)
-    check_bundle(assembly, settings)
+    fused = check_bundle(assembly, settings)
+    if fused < result["parameters"]["student"]:
+        result["parameters"]["fused"] = fused
     return result
 
 
@@ -151,15 +190,26 @@ def train_one_step(assembly: Assembly) -> list[int]:
     return list(features.shape[1:])
 
 
-def check_bundle(assembly: Assembly, settings: TrainSettings) -> None:
-    """Saves, loads, and classifies a picture as before."""
+def check_bundle(assembly: Assembly, settings: TrainSettings) -> int:
+    """Saves, loads, and classifies a picture as before, fused for export too. Gives the fused student's parameters."""
     bundle = ThumbNet.from_training(assembly.pair, assembly.preprocessing, CLASSES, settings)
+    fused = bundle.reparameterised()
+    check_reload(bundle, bundle, 1e-5)
+    if count_parameters(fused.student) < count_parameters(bundle.student):
+        check_reload(fused, bundle, 1e-3)
+    return count_parameters(fused.student)
+
+
+def check_reload(saved: ThumbNet, original: ThumbNet, tolerance: float) -> None:
     picture = Image.effect_noise((64, 64), 80).convert("RGB")
-    before = bundle.classify(picture)
     with tempfile.TemporaryDirectory() as folder:
-        bundle.save(folder)
-        after = ThumbNet.load(folder, allow_code=True).classify(picture)
-    same = before.label == after.label and abs(before.score - after.score) < 1e-5
+        saved.save(folder)
+        loaded = ThumbNet.load(folder, allow_code=True)
+    after, before = (
+        {one.label: one.score for one in bundle.classify(picture, top=len(CLASSES)).ranked}
+        for bundle in (loaded, original)
+    )
+    same = all(abs(after[label] - before[label]) < tolerance for label in CLASSES)
     assert same, f"the bundle answers {after}, not {before}"
 
 
@@ -182,12 +232,9 @@ def render() -> str:
         found = row["ratios"]["4"]
         if found["outcome"] == "error":
             continue
-        parameters = found["parameters"]
-        fewer = parameters["student"] - parameters["teacher"]
         sizes = ("×".join(map(str, found[key])) for key in ("teacher_features", "student_features"))
         options = (_option(found["options"][name]) for name in names)
-        costs = (f"{parameters['teacher']:,}", f"{fewer:+,}" if fewer else "same")
-        cells = (*costs, f"`{found['layer']}`", *sizes, *options)
+        cells = (f"{found['parameters']['teacher']:,}", _parameters(found), f"`{found['layer']}`", *sizes, *options)
         lines.append(f"| `{row['teacher']}` | {' | '.join(cells)} |")
     lines += ["", "## What is said", ""]
     for row in result["rows"]:
@@ -204,6 +251,13 @@ def _outcome(found: dict[str, Any]) -> str:
     return text + (" (warns)" if found["warnings"] else "")
 
 
+def _parameters(found: dict[str, Any]) -> str:
+    parameters = found["parameters"]
+    fewer = parameters["student"] - parameters["teacher"]
+    fused = f", fused for export {parameters['fused']:,}" if "fused" in parameters else ""
+    return (f"{fewer:+,}" if fewer else "same") + fused
+
+
 def _option(found: dict[str, Any]) -> str:
     return f"{found['features_side']} px" if "features_side" in found else "no"
 
@@ -212,21 +266,29 @@ def _said(found: dict[str, Any]) -> list[str]:
     return [*found.get("warnings", []), *(other["error"] for other in found["options"].values() if "error" in other)]
 
 
+def examine_ratios(teacher: str, side: int) -> dict[str, Any]:
+    """What becomes of one teacher at every ratio, and under every option at ratio 4."""
+    with tempfile.TemporaryDirectory() as folder:
+        kind = teacher.removeprefix("hf/")
+        name = save_hugging_face(kind, folder) if teacher.startswith("hf/") else teacher
+        return {str(ratio): examine(name, side, ratio, OPTIONS if ratio == 4 else ()) for ratio in RATIOS}
+
+
 def main() -> None:
     import timm
     import torchvision
+    import transformers
 
     torch.set_num_threads(1)
     versions = f"torch {torch.__version__}, timm {timm.__version__}, torchvision {torchvision.__version__}"
-    versions += f", Python {platform.python_version()}"
-    rows: list[dict[str, Any]] = []
+    versions += f", transformers {transformers.__version__}, Python {platform.python_version()}"
+    rows = []
     for family, teacher, side in FAMILIES if "--page" not in sys.argv else ():
-        ratios = {str(ratio): examine(teacher, side, ratio, OPTIONS if ratio == 4 else ()) for ratio in RATIOS}
-        rows.append({"family": family, "teacher": teacher, "side": side, "ratios": ratios})
+        rows.append({"family": family, "teacher": teacher, "side": side, "ratios": examine_ratios(teacher, side)})
         command = "python benchmarks/architectures.py"
         result = {"command": command, "versions": versions, "date": date.today().isoformat(), "rows": rows}
-        RESULT.write_text(json.dumps(result, indent=2) + "\n")
-        print(teacher, {ratio: found["outcome"] for ratio, found in ratios.items()}, flush=True)
+        RESULT.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        print(teacher, flush=True)
     PAGE.write_text(render())
     print(PAGE)
 

@@ -12,8 +12,11 @@ import torch
 from PIL import Image
 
 from thumbnet import ThumbNet
+from thumbnet.config import TrainSettings
 from thumbnet.data.preprocessing import image_to_picture, picture_to_image
 from thumbnet.errors import CheckpointError, ConfigError, PictureError
+from thumbnet.networks.assembly import assemble
+from thumbnet.profiling import count_parameters
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,51 @@ def test_a_bundle_from_before_crop_modes_loads(trained_run: Path, tmp_path: Path
     assert content["preprocessing"].pop("crop_mode") == "center"
     file.write_text(json.dumps(content))
     assert ThumbNet.load(tmp_path / "old", allow_code=True).description.preprocessing.crop_mode == "center"
+
+
+def test_a_bundle_from_before_hugging_face_and_fused_branches_loads(trained_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained_run / "bundle", tmp_path / "old")
+    file = tmp_path / "old" / "thumbnet.json"
+    content = json.loads(file.read_text())
+    assert (content.pop("config"), content.pop("reparameterised")) == (None, False)
+    assert content["student"].pop("keep_stride") is None
+    assert content["student"].pop("dilate_last_stage") is False
+    file.write_text(json.dumps(content))
+    old = ThumbNet.load(tmp_path / "old", allow_code=True)
+    assert old.description == ThumbNet.load(trained_run, allow_code=True).description
+
+
+@pytest.fixture(scope="module")
+def repvgg() -> ThumbNet:
+    settings = TrainSettings(
+        teacher="timm/repvgg_a0", data="none", output="none", teacher_weights="random", image_side=64, ratio=2
+    )
+    torch.manual_seed(0)
+    assembly = assemble(settings, ("ant", "bee"), tap_features=False)
+    return ThumbNet.from_training(assembly.pair, assembly.preprocessing, assembly.classes, settings)
+
+
+def test_fused_branches_give_the_same_answer_after_a_reload_with_fewer_weights(
+    repvgg: ThumbNet, tmp_path: Path
+) -> None:
+    thumbnail = torch.rand(2, 3, 32, 32)
+    before = repvgg.logits(thumbnail)
+    repvgg.reparameterised().save(tmp_path / "fused")
+    loaded = ThumbNet.load(tmp_path / "fused")
+    assert loaded.description.reparameterised
+    assert torch.allclose(loaded.logits(thumbnail), before, atol=1e-4)
+    assert count_parameters(loaded.student) < count_parameters(repvgg.student)
+    # The bundle that was fused stays as it was, and a fused one can be fused again.
+    assert not repvgg.description.reparameterised
+    assert torch.equal(repvgg.logits(thumbnail), before)
+    assert torch.equal(loaded.reparameterised().logits(thumbnail), loaded.logits(thumbnail))
+
+
+def test_a_student_without_branches_is_the_same_when_fused(bundle: ThumbNet, tmp_path: Path) -> None:
+    bundle.reparameterised().save(tmp_path / "same")
+    loaded = ThumbNet.load(tmp_path / "same", allow_code=True)
+    thumbnail = torch.rand(2, 3, 8, 8)
+    assert torch.equal(loaded.logits(thumbnail), bundle.logits(thumbnail))
 
 
 def test_it_knows_its_sizes_and_labels(bundle: ThumbNet) -> None:

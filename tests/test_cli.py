@@ -62,6 +62,37 @@ def test_train_evaluate_info_and_report(thumbnet: Run, photos: Path, tmp_path: P
     assert (run / "report.html").exists()
 
 
+def test_info_of_a_teacher_says_what_its_student_would_be_without_data(thumbnet: Run) -> None:
+    tiny = ("--teacher", "tiny_networks:two_stages", "--image-side", 32, "--ratio", 2)
+    code, out, _ = thumbnet("info", *tiny, "--student.keep_stride", 2)
+    assert code == 0
+    assert "ratio 2; tapped: 1" in " ".join(out.split())
+    for words in ("teacher", "student, plain", "student, keep_stride 2 (chosen)", "downscaler", "16×8×8", "16×4×4"):
+        assert words in out
+
+
+def test_info_of_a_teacher_says_why_an_option_is_not_possible(thumbnet: Run) -> None:
+    vit = ("--teacher", "narrow_networks:torchvision_vit", "--image-side", 64, "--ratio", 2)
+    code, out, _ = thumbnet("info", *vit)
+    assert code == 0
+    assert "not possible" in out
+    assert "dilate_last_stage: student.dilate_last_stage: the network is made finer at its first layer alone" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--teacher", "timm/resnet19"], ["timm has no network 'resnet19'", "did you mean"]),
+        (["--teacher", "tiny_networks:two_stages"], ["does not say the side of its input", "--image-side"]),
+        (["--teacher", "tiny_networks:two_stages", "--image-side", "30"], ["ratio 4 does not divide", "32"]),
+        (["--teacher", "tiny_networks:two_stages", "runs/x"], ["either a run folder or --teacher"]),
+        (["--teacher", "timm/resnet18", "--ratio", "9"], ["ratio", "9"]),
+    ],
+)
+def test_info_of_a_teacher_that_cannot_be(thumbnet: Run, arguments: list[str], words: list[str]) -> None:
+    assert_one_clear_line(thumbnet("info", *arguments), *words)
+
+
 def test_train_teacher_outputs_how_to_use_its_weights(thumbnet: Run, photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "teacher"
     code, out, _ = thumbnet("train-teacher", *TINY_FLAGS, "--data", photos, "--output", run)

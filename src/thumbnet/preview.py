@@ -18,10 +18,11 @@ from thumbnet.networks.assembly import Assembly, divided_side, fit_preprocessing
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.strides import strided_steps
 from thumbnet.networks.student import fit_student, option_name, padding_warning
-from thumbnet.networks.taps import default_layers, trace_layers
+from thumbnet.networks.taps import LayerTrace, default_layers, trace_layers
 from thumbnet.networks.teacher import count_classes
 from thumbnet.networks.weights import stored_labels
 from thumbnet.profiling import count_macs, count_parameters, format_macs
+from thumbnet.progress import Announcer
 
 PLAIN = "plain"
 
@@ -64,34 +65,39 @@ class Preview:
     downscaler_parameters: int
 
 
-def preview(settings: TrainSettings) -> Preview:
+def preview(settings: TrainSettings, announcer: Announcer | None = None) -> Preview:
     """Builds T, E and S under every option of `student`, and measures them.
 
     Args:
         settings: `teacher`, `teacher_weights`, `ratio`, `image_side`, `downscaler`, `student` and `feature_mapping`
             are looked at; nothing is read from `data` or written to `output`.
+        announcer: Shows the progress; by default nobody.
 
     Raises:
         ConfigError: If the ratio does not divide the image side.
         NetworkError: If the teacher cannot be built, or does not run at its side.
     """
+    announcer = announcer or Announcer(quiet=True)
     teacher, image_side = _teacher(settings)
-    thumbnail_side = divided_side(image_side, settings.ratio)
+    sides = (image_side, divided_side(image_side, settings.ratio))
     count_classes(teacher, image_side)
     traces = trace_layers(teacher, image_side)
     layers = settings.feature_mapping.layers or default_layers(traces)
+    options = _options(settings.student, len(strided_steps(teacher, traces)))
     students: dict[str, NetworkPreview | str] = {}
-    for option in _options(settings.student, len(strided_steps(teacher, traces))):
+    for option in announcer.track(options, len(options), "options"):
         student = copy.deepcopy(teacher)
+        name = option_name(option) or PLAIN
         try:
-            fit = fit_student(student, option, image_side, thumbnail_side)
-            warning = padding_warning(fit, settings.ratio)
-            students[option_name(option) or PLAIN] = _measure(student, thumbnail_side, layers, warning)
+            fit = fit_student(student, option, *sides, traces)
         except NetworkError as error:
-            students[option_name(option) or PLAIN] = str(error)
+            students[name] = str(error)
+        else:
+            warning = padding_warning(fit, settings.ratio)
+            students[name] = _measure(student, sides[1], layers, fit.at_thumbnail_side, warning)
     downscaler = build_downscaler(settings.downscaler, settings.ratio)
     return Preview(
-        teacher=_measure(teacher, image_side, layers),
+        teacher=_measure(teacher, image_side, layers, traces),
         students=students,
         chosen=option_name(settings.student) or PLAIN,
         downscaler_macs=count_macs(downscaler, image_side),
@@ -103,13 +109,18 @@ def preview_lines(assembly: Assembly, settings: TrainSettings) -> tuple[str, ...
     """The networks that a run is about to train, one line each: side, MACs, parameters and features."""
     image_side = assembly.preprocessing.image_side
     teacher, pair = assembly.teacher.tapped.network, assembly.pair
-    layers = pair.student.layers or default_layers(trace_layers(teacher, image_side))
+    student, thumbnail_side = pair.student.network, image_side // settings.ratio
+    teacher_traces = trace_layers(teacher, image_side)
+    layers = pair.student.layers or default_layers(teacher_traces)
     option = option_name(settings.student)
-    student = _measure(pair.student.network, image_side // settings.ratio, layers)
+    in_words = (
+        network_line(_measure(teacher, image_side, layers, teacher_traces)),
+        network_line(_measure(student, thumbnail_side, layers, trace_layers(student, thumbnail_side))),
+    )
     downscaler = format_macs(count_macs(pair.downscaler, image_side))
     return (
-        f"teacher: {network_line(_measure(teacher, image_side, layers))}",
-        f"student: {network_line(student)}{f', {option}' if option else ''}",
+        f"teacher: {in_words[0]}",
+        f"student: {in_words[1]}{f', {option}' if option else ''}",
         f"downscaler: {settings.downscaler.kind}, {downscaler} MACs",
     )
 
@@ -145,8 +156,10 @@ def _options(chosen: StudentSettings, steps: int) -> list[StudentSettings]:
     return options if chosen in options else [*options, chosen]
 
 
-def _measure(network: nn.Module, side: int, layers: Sequence[str], warning: str | None = None) -> NetworkPreview:
-    shapes = {trace.name: trace.shape for trace in trace_layers(network, side) if trace.is_map}
+def _measure(
+    network: nn.Module, side: int, layers: Sequence[str], traces: Sequence[LayerTrace], warning: str | None = None
+) -> NetworkPreview:
+    shapes = {trace.name: trace.shape for trace in traces if trace.is_map}
     return NetworkPreview(
         side=side,
         macs=count_macs(network, side),

@@ -139,7 +139,7 @@ def info(flags: Namespace) -> int:
 def _preview(flags: Namespace) -> int:
     flags.data, flags.output = "none", "none"  # what no preview looks at
     settings = _settings(flags)
-    found = preview(settings)
+    found = preview(settings, Announcer())
     _print(preview_table(settings.teacher, settings.ratio, found))
     for note in preview_notes(found):
         Console(highlight=False).print(note, soft_wrap=True, markup=False)

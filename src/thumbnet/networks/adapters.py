@@ -17,7 +17,7 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 
 from thumbnet.networks.hugging_face import HuggingFaceClassifier
 
-# Some of timm's networks keep a size for every block, and read features channels last.
+# What timm's networks say of features whose channels come last.
 CHANNELS_LAST_FORMAT = "NHWC"
 
 
@@ -25,7 +25,7 @@ def _nothing(network: nn.Module) -> None:
     """For a network that is ready as it was built."""
 
 
-def _any_side(network: nn.Module, side: int) -> None:
+def any_side(network: nn.Module, side: int) -> None:
     """For a network that takes any side as it is."""
 
 
@@ -77,7 +77,7 @@ class Adapter:
 
     name: str
     prepare: Callable[[nn.Module], None] = _nothing
-    resize: Callable[[nn.Module, int], None] = _any_side
+    resize: Callable[[nn.Module, int], None] = any_side
     as_map: Callable[[nn.Module, object, int], Tensor | None] = channels_first
     left_out: tuple[str, ...] = ()
 
@@ -94,9 +94,9 @@ def adapter_for(network: nn.Module) -> Adapter:
     for kind, adapter in by_type.items():
         if isinstance(network, kind):
             return adapter
-    if type(network).__module__.startswith("timm."):
-        return _timm_adapter_for(network)
-    return PLAIN
+    # A user's own class made from one of timm's needs what that one needs.
+    makers = {kind.__module__.partition(".")[0] for kind in type(network).__mro__}
+    return _timm_adapter_for(network) if "timm" in makers else PLAIN
 
 
 def _timm_adapter_for(network: nn.Module) -> Adapter:
@@ -158,6 +158,14 @@ def _resize_torchvision_vit(network: nn.Module, side: int) -> None:
     vit.seq_length = state["encoder.pos_embedding"].shape[1]
 
 
+def _resize_hugging_face(network: nn.Module, side: int) -> None:
+    """Its positions are interpolated at every call, by the stride of its patches: said anew where that was halved."""
+    for module in network.modules():
+        convolution = getattr(getattr(module, "patch_embeddings", None), "projection", None)
+        if isinstance(convolution, nn.Conv2d) and isinstance(getattr(module, "patch_size", None), int):
+            cast(Any, module).patch_size = convolution.stride[0]
+
+
 def _hugging_face_map(network: nn.Module, output: object, batch: int) -> Tensor | None:
     """Maps, tokens, or the first of several outputs."""
     if isinstance(output, tuple) and output:
@@ -181,7 +189,11 @@ TIMM_WINDOWS = Adapter(
 )
 TIMM_SIZED = Adapter(name="sizes built in are set anew", prepare=_one_answer, resize=_resize_timm)
 TIMM_TWO_HEADS = Adapter(name="both heads' mean", prepare=_one_answer)
-HUGGING_FACE = Adapter(name="positions interpolated by the network, tokens read as maps", as_map=_hugging_face_map)
+HUGGING_FACE = Adapter(
+    name="tokens read as maps, positions interpolated, where it has any",
+    resize=_resize_hugging_face,
+    as_map=_hugging_face_map,
+)
 
 
 def head_names(network: nn.Module) -> list[str]:

@@ -9,7 +9,7 @@ from torch import nn
 
 from thumbnet.config import StudentSettings
 from thumbnet.errors import NetworkError
-from thumbnet.networks.adapters import fit_to_side
+from thumbnet.networks.adapters import adapter_for, any_side, fit_to_side
 from thumbnet.networks.strides import StridedStep, dilate_after, keep_step, strided_steps
 from thumbnet.networks.taps import LayerTrace, trace_layers
 
@@ -47,7 +47,13 @@ def make_student(teacher: nn.Module, settings: StudentSettings, image_side: int,
     return student
 
 
-def fit_student(network: nn.Module, settings: StudentSettings, image_side: int, thumbnail_side: int) -> StudentFit:
+def fit_student(
+    network: nn.Module,
+    settings: StudentSettings,
+    image_side: int,
+    thumbnail_side: int,
+    traces: Sequence[LayerTrace] | None = None,
+) -> StudentFit:
     """Fits a network to the thumbnail, in place: the one way from a teacher to a student, in training and in bundles.
 
     Args:
@@ -55,6 +61,7 @@ def fit_student(network: nn.Module, settings: StudentSettings, image_side: int, 
         settings: How to fit it.
         image_side: Side of the teacher's input, px.
         thumbnail_side: Side of the student's input, px.
+        traces: `trace_layers` of the network as it is, at the image side, where they are known: they take a while.
 
     Raises:
         NetworkError: If the network has no layer for an option, or cannot run with it; or if it cannot run at the
@@ -62,9 +69,9 @@ def fit_student(network: nn.Module, settings: StudentSettings, image_side: int, 
     """
     option = option_name(settings)
     if option:
-        _refine(network, settings, image_side)
+        _refine(network, settings, image_side, traces)
     try:
-        at_image_side = _trace_at(network, image_side)
+        at_image_side = traces if traces and not option else _trace_at(network, image_side)
     except NetworkError as error:
         if option is None:
             advice = "it does not run at the teacher's side either"
@@ -96,10 +103,12 @@ def option_name(settings: StudentSettings) -> str | None:
     return "dilate_last_stage" if settings.dilate_last_stage else None
 
 
-def _refine(network: nn.Module, settings: StudentSettings, image_side: int) -> None:
+def _refine(
+    network: nn.Module, settings: StudentSettings, image_side: int, traces: Sequence[LayerTrace] | None
+) -> None:
     """Keeps the resolution where the settings ask for it, in place."""
     fit_to_side(network, image_side)
-    traces = trace_layers(network, image_side)
+    traces = traces or trace_layers(network, image_side)
     steps = strided_steps(network, traces)
     option = f"student.{option_name(settings)}"
     if not steps:
@@ -123,6 +132,9 @@ def _numbered(steps: Sequence[StridedStep], number: int, option: str) -> Strided
 
 def _trace_at(network: nn.Module, side: int) -> list[LayerTrace]:
     """Traces a network as it would be at a side, and leaves it as it is."""
+    if adapter_for(network).resize is any_side:
+        return trace_layers(network, side)
+    # Learned positions that are interpolated twice are no longer the teacher's.
     fitted = copy.deepcopy(network)
     fit_to_side(fitted, side)
     return trace_layers(fitted, side)
