@@ -236,3 +236,29 @@ def test_a_class_map_that_is_none_is_refused(tmp_path: Path, content: bytes | No
         file.write_bytes(content)
     with pytest.raises(DataError, match="^class_map: " + problem.format(file)):
         read_class_map(str(file))
+
+
+# Labels that mean nothing.
+
+
+def test_lists_within_lists_are_no_labels() -> None:
+    with pytest.raises(DataError, match="one flat list of classes"):
+        code_of([[["a"], ["b"]], [["a"]]], multilabel=True)
+
+
+def test_records_written_as_text_are_no_names_of_classes() -> None:
+    with pytest.raises(DataError, match="records written as text"):
+        code_of(['{"a": 0.3, "b": 0.7}', '{"a": 1}'])
+    assert code_of(["{left}", "{right}"]).classes == ("{left}", "{right}")
+
+
+def test_an_infinite_label_is_none_of_the_classes() -> None:
+    with pytest.raises(DataError, match="label inf"):
+        labels_of([0.0, float("inf")], named=("a", "b"))
+    with pytest.raises(DataError, match="label inf"):
+        labels_of([0.0, float("inf")], class_map=("a", "b"))
+
+
+def test_a_list_with_a_number_that_is_none_means_nothing() -> None:
+    with pytest.raises(DataError, match="label nan"):
+        labels_of([[0.0], [float("nan")]], class_map=("a", "b"), multilabel=True)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,7 +116,7 @@ class LabelCode:
 
     def _position(self, value: Any) -> int | str:
         if self.counted and _is_number(value):
-            inside = int(value) == value and 0 <= value < len(self.classes)
+            inside = 0 <= value < len(self.classes) and int(value) == value
             return int(value) if inside else _foreign(value)
         return self._positions.get(_name(value), _foreign(value))
 
@@ -152,6 +153,9 @@ def read_code(
         DataError: If they are lists where one label is wanted, shares of classes without names, or no labels at all.
     """
     values = [_parsed(value) for value in values if not _missing(value)]
+    if any(isinstance(value, str) and _is_record(value) for value in values):
+        problem = f"the labels of {data} are records written as text"
+        raise DataError(f"data: {problem}; give a class, or a list of shares with --class-map")
     if any(isinstance(value, dict) for value in values):
         part = next(iter(next(value for value in values if isinstance(value, dict))), "label")
         raise DataError(f"data: the labels of {data} are records; name a part of them, as --columns.label LABEL.{part}")
@@ -176,6 +180,9 @@ def _several_labels(
     values: Sequence[Any], named: tuple[str, ...] | None, class_map: tuple[str, ...] | None, data: str
 ) -> LabelCode:
     lists = [_listed(value) for value in values]
+    nested = next((one for listed in lists for one in listed if isinstance(one, list | dict | np.ndarray)), None)
+    if nested is not None:
+        raise DataError(f"data: a label of {data} is {nested!r}; give one flat list of classes a picture")
     found = {one for listed in lists for one in listed}
     names = named or class_map
     if found <= {0, 1} and any(len(set(listed)) < len(listed) for listed in lists):
@@ -201,7 +208,7 @@ def read_class_map(path: str) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise DataError(f"class_map: cannot read {path} ({reason}); give a text file with one class a line") from error
-    twice = [name for position, name in enumerate(names) if name in names[:position]]
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice or len(names) < 2:
         problem = f"'{twice[0]}' is in {path} twice" if twice else f"{path} names fewer than two classes"
         raise DataError(f"class_map: {problem}; give every class once, in the order of the teacher's outputs")
@@ -241,12 +248,21 @@ def _missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
+def _is_record(value: str) -> bool:
+    """Whether a text is a record, `{"a": 0.3, "b": 0.7}`; a class may well begin with a brace."""
+    if not value.lstrip().startswith("{"):
+        return False
+    with contextlib.suppress(ValueError):
+        return isinstance(json.loads(value), dict)
+    return False
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _name(value: Any) -> str:
-    return str(int(value)) if _is_number(value) and int(value) == value else str(value)
+    return str(int(value)) if _is_number(value) and math.isfinite(value) and int(value) == value else str(value)
 
 
 def _foreign(value: Any) -> str:

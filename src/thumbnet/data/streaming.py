@@ -7,7 +7,7 @@ as always, so only they are copied.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,10 +127,14 @@ class PictureStream:
         label = self.code.encode_one(_cell(row, self.columns.label) if self.columns.label else None)
         return StreamedPicture(file=file, label=self._moved(label), name=str(name), view=view)
 
+    @cached_property
+    def _places(self) -> list[int]:
+        return places_in(self.classes, self.code.classes, "the classes")
+
     def _moved(self, label: "int | np.ndarray | str") -> "int | np.ndarray | str":
         if self.classes == self.code.classes or isinstance(label, str) or self.kind == "none":
             return label
-        places = places_in(self.classes, self.code.classes, "the classes")
+        places = self._places
         if isinstance(label, int):
             return places[label]
         row = np.zeros(len(self.classes), dtype=np.float32)
