@@ -7,7 +7,7 @@ from torch import nn
 
 from thumbnet.config import StudentSettings
 from thumbnet.errors import NetworkError
-from thumbnet.networks.adapters import channels_last, tokens
+from thumbnet.networks.adapters import PLAIN, adapter_for, channels_last, tokens
 from thumbnet.networks.architectures import build_classifier, reparameterise
 from thumbnet.networks.student import fit_student
 
@@ -45,3 +45,12 @@ def test_fused_branches_give_the_same_answer() -> None:
     fused = reparameterise(network)
     assert torch.allclose(fused(image), before, atol=1e-4)
     assert sum(p.numel() for p in fused.parameters()) < 8_000_000
+
+
+def test_a_class_made_from_one_of_timms_gets_what_that_one_needs() -> None:
+    class Own(timm.models.vision_transformer.VisionTransformer):  # type: ignore[misc]
+        pass
+
+    network = Own(img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=2)
+    assert adapter_for(network).name == "position embeddings resized, tokens read as maps"
+    assert adapter_for(nn.Sequential(network)) is PLAIN
