@@ -121,7 +121,6 @@ def test_a_value_out_of_range_is_refused_by_the_settings_name(
         ({"student": {"keep_stem_resolution": True, "dilate_last_stage": True}}, "student.keep_stem_resolution is"),
         ({"student": {"keep_stride": 2, "dilate_last_stage": True}}, "student.keep_stride is 2"),
         ({"multilabel": True, "unlabelled": True}, "multilabel is True"),
-        ({"unlabelled": True}, "loss.cl is 1.0, but must be 0 with --unlabelled"),
         ({"mix": {"mixup": 0.2}, "views": {"per_image": 2}}, "views.per_image is 2, but must be 0 with --mix.mixup"),
         ({"streaming": True, "steps_per_epoch": 5, "views": {"per_image": 1}}, "views.per_image is 1"),
         ({"streaming": True}, "steps_per_epoch is None, but must be given with --streaming"),
@@ -133,6 +132,12 @@ def test_settings_that_exclude_each_other_are_refused(settings: dict[str, Any], 
     with pytest.raises(ConfigError) as caught:
         settings_from_dict({**REQUIRED, **settings})
     assert str(caught.value).startswith(message)
+
+
+def test_without_labels_there_is_no_loss_of_labels() -> None:
+    settings = TrainSettings(**REQUIRED, unlabelled=True, loss=LossSettings(cl=2.0, kd=3.0))
+    assert (settings.loss.cl, settings.loss.kd) == (0.0, 3.0)
+    assert settings_from_dict(settings.as_dict()) == settings
 
 
 def test_slices_of_a_batch_must_divide_it() -> None:

@@ -262,3 +262,9 @@ def test_an_infinite_label_is_none_of_the_classes() -> None:
 def test_a_list_with_a_number_that_is_none_means_nothing() -> None:
     with pytest.raises(DataError, match="label nan"):
         labels_of([[0.0], [float("nan")]], class_map=("a", "b"), multilabel=True)
+
+
+def test_pairs_of_0_and_1_are_rows_of_two_classes_and_no_class_numbers() -> None:
+    code = read_code([[0, 1], [1, 0]], None, ("cat", "dog"), True, "t")
+    labels = code.encode([[0, 1], [1, 0]], ["a", "b"], "t")
+    assert np.asarray(labels).tolist() == [[0.0, 1.0], [1.0, 0.0]]

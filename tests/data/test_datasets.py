@@ -299,7 +299,7 @@ def test_unlabelled_data_needs_no_label_column(folder: Path, opened: Opened) -> 
         ("broken.csv", r"cannot open .*broken.csv \(Error tokenizing data"),
         ("broken.tar", r"cannot open .*broken.tar \("),
         ("empty.csv", r"cannot open .*empty.csv \("),
-        ("rows.csv", r"cannot open .*rows.csv \("),
+        ("rows.csv", r"no pictures in .*rows.csv: it has no rows; check the file"),
         ("only.csv", "only one class, 'cat', in .*only.csv; a classifier needs two or more"),
         ("gap.csv", "picture cats/1.png of gap.csv has no label; mend or remove it"),
         ("parts.csv", "has the splits left, right, and none of train, val or test; call them so"),

@@ -1,7 +1,7 @@
 """All settings of a training run."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -41,7 +41,7 @@ class TrainSettings:
         seed: Seed of views, order and new weights.
         holdout: Share of each class held out for evaluation when the folder has no splits of its own.
         multilabel: A picture may have any number of labels, each a yes or no.
-        unlabelled: The pictures have no labels: the teacher's word alone is learned from.
+        unlabelled: The pictures have no labels: the teacher's word alone is learned from, and `loss.cl` is 0.
         class_map: A text file with the name of one class a line, in the order of the teacher's outputs.
         streaming: Read the training pictures in passing, without a list of them: for data too large to open.
         steps_per_epoch: Optimiser steps in an epoch of streamed data.
@@ -94,6 +94,8 @@ class TrainSettings:
     cache: CacheSettings = CacheSettings()
 
     def __post_init__(self) -> None:
+        if self.unlabelled:
+            object.__setattr__(self, "loss", replace(self.loss, cl=0.0))
         allowed = f"a whole number from {MINIMUM_RATIO} to {MAXIMUM_RATIO}"
         require(
             isinstance(self.ratio, int) and MINIMUM_RATIO <= self.ratio <= MAXIMUM_RATIO, "ratio", self.ratio, allowed
@@ -116,8 +118,6 @@ class TrainSettings:
     def _check_together(self) -> None:
         """What is right alone, and wrong beside another setting."""
         require(not (self.multilabel and self.unlabelled), "multilabel", True, "given without --unlabelled")
-        no_label = not (self.unlabelled and self.loss.cl)
-        require(no_label, "loss.cl", self.loss.cl, "0 with --unlabelled: give --loss.cl 0")
         fresh = not (self.mix.on and self.views.per_image)
         asked = "0 with --mix.mixup or --mix.cutmix: the teacher has to be asked about each mix"
         require(fresh, "views.per_image", self.views.per_image, asked)

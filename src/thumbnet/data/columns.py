@@ -185,7 +185,9 @@ def _several_labels(
         raise DataError(f"data: a label of {data} is {nested!r}; give one flat list of classes a picture")
     found = {one for listed in lists for one in listed}
     names = named or class_map
-    if found <= {0, 1} and any(len(set(listed)) < len(listed) for listed in lists):
+    repeated = any(len(set(listed)) < len(listed) for listed in lists)
+    # As class numbers, pairs of 0 and 1 alone would say that every picture has both classes.
+    if found <= {0, 1} and (repeated or {len(listed) for listed in lists} == {2}):
         if names is None:
             problem = f"data: the labels of {data} are rows of 0 and 1"
             raise DataError(f"{problem}; give --class-map with the names of their classes")

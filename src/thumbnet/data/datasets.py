@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TABLES = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 SHARD = ".tar"
+NO_ROWS = "corresponds to no data"  # in what the library says of a table with a header alone
 NAMED = "hf/"
 TRAIN_SPLITS = ("train", "training")
 EVALUATION_SPLITS = ("val", "validation", "valid", "dev", "test")
@@ -245,6 +246,8 @@ def one_line_errors(data: str) -> Iterator[None]:
     except Exception as error:  # the library answers what it cannot read with almost any exception
         cause = error.__cause__ or error  # "an error occurred" is what it often says itself
         reason = next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
+        if NO_ROWS in reason:
+            raise DataError(f"data: no pictures in {data}: it has no rows; check the file") from error
         raise DataError(f"data: cannot open {data} ({reason}); check its name, format and splits") from error
 
 

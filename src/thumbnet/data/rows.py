@@ -1,9 +1,12 @@
 """Rows of the `datasets` library as files of pictures: bytes within the rows, or paths."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from thumbnet.data.labelled import Files
 
@@ -86,26 +89,27 @@ class RowFiles:
         keep: Positions of the rows in use.
     """
 
-    def __init__(self, rows: "Dataset", column: str, root: Path, keep: Sequence[int]) -> None:
+    def __init__(self, rows: "Dataset", column: str, root: Path, keep: Sequence[int] | np.ndarray) -> None:
         self.rows = rows
         self.column = column
         self.root = root
-        self.keep = tuple(keep)
+        self.keep = np.asarray(keep, dtype=np.int64)
 
     @property
     def stamp(self) -> str:
         """The library's own fingerprint of the rows, and which are in use."""
-        return f"{self.rows._fingerprint}\0{self.column}\0{self.root}\0{self.keep}"
+        in_use = hashlib.sha256(self.keep.tobytes()).hexdigest()
+        return f"{self.rows._fingerprint}\0{self.column}\0{self.root}\0{in_use}"
 
     def __len__(self) -> int:
         return len(self.keep)
 
     def __getitem__(self, index: int) -> Path | bytes:
-        return content_of(self.rows[self.keep[index]][self.column], self.root)
+        return content_of(self.rows[int(self.keep[index])][self.column], self.root)
 
     def __iter__(self) -> Iterator[Path | bytes]:
         return (self[index] for index in range(len(self)))
 
     def select(self, keep: Sequence[int]) -> "RowFiles":
         """The files at the given positions."""
-        return RowFiles(self.rows, self.column, self.root, [self.keep[index] for index in keep])
+        return RowFiles(self.rows, self.column, self.root, self.keep[list(keep)])
