@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_average_precision, multiclass_accuracy
 
 from thumbnet import processes
 from thumbnet.data.batches import Batch, to_image
@@ -35,6 +34,9 @@ def accuracies(logits: Tensor, labels: Tensor, classes: tuple[str, ...], kind: L
         return {}
     if kind == "multi":
         return _multilabel_accuracies(logits, labels, classes)
+    # Imported here: it takes longer than everything else that a command needs to begin.
+    from torchmetrics.functional.classification import multiclass_accuracy
+
     count = len(classes)
     wanted = labels.argmax(dim=1) if labels.dim() == 2 else labels
     seen = set(wanted.tolist())
@@ -83,6 +85,8 @@ def logits_of(pair: Pair, loader: Iterable[Batch], device: torch.device, shared:
 
 
 def _multilabel_accuracies(logits: Tensor, labels: Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
+    from torchmetrics.functional.classification import binary_average_precision
+
     present, said = labels > 0.5, logits > 0
     per_class = {
         name: float(binary_average_precision(torch.sigmoid(logits[:, i]), present[:, i].long()))
