@@ -21,6 +21,9 @@ from thumbnet import fit, train_teacher
 from thumbnet.config import CacheSettings, LossSettings, OptimizerSettings, TrainSettings, ViewSettings
 from thumbnet.run_folder import RunFolder
 
+# Each of several processes imports all of PyTorch: slow where other things run beside.
+pytestmark = pytest.mark.timeout(600)
+
 HERE = Path(__file__).parent
 LOSSES = ("mm", "cl", "kd", "fm")
 STOP = 4
@@ -40,7 +43,7 @@ def free_port() -> str:
 def launch(*arguments: str, cache: Path) -> "subprocess.CompletedProcess[str]":
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
     command = [sys.executable, *torchrun, *arguments]
-    return subprocess.run(command, check=False, env=environment(cache), capture_output=True, text=True, timeout=110)
+    return subprocess.run(command, check=False, env=environment(cache), capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +97,7 @@ def runs(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     launcher += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
     launcher += ["--main_process_port", free_port(), str(HERE / "several_processes.py"), str(file)]
-    done = subprocess.run(launcher, check=False, env=environment(folder), capture_output=True, text=True, timeout=110)
+    done = subprocess.run(launcher, check=False, env=environment(folder), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     (folder / "output").write_text(done.stderr)
     train_alone({"settings": begun}, resume=True)
@@ -183,7 +186,7 @@ def errors_of_two(program: list[str], cache: Path) -> tuple[list[str], list[int]
         )
         for rank in range(2)
     ]
-    printed = "".join(process.communicate(timeout=100)[1] for process in started)
+    printed = "".join(process.communicate(timeout=300)[1] for process in started)
     assert "Traceback" not in printed, printed
     return re.findall("^thumbnet: error: .*$", printed, re.MULTILINE), [process.returncode for process in started]
 

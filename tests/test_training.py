@@ -313,6 +313,7 @@ def test_resuming_a_stopped_run_ends_with_the_same_weights(tiny_settings: Settin
         }
 
 
+@pytest.mark.timeout(300)
 def test_kill_9_at_any_moment_and_resume_equals_a_run_never_stopped(
     tiny_settings: Settings, photos: Path, tmp_path: Path
 ) -> None:
