@@ -12,12 +12,12 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 WORKS = "works"
 TOKENS = "position embeddings resized, tokens read as maps"
-BOTH, FINER = (2, 4), (2,)
+BOTH, FINER, COARSER = (2, 4), (2,), (4,)
 # Small members of each family at small sides; the page's own rows are the makers' networks, each at both ratios.
 SMALL = (
     ("timm/resnet18", 64, WORKS, BOTH),
     ("narrow_networks:resnet50", 64, WORKS, BOTH),
-    ("timm/resnet26d", 64, WORKS, (4,)),
+    ("timm/resnet26d", 64, WORKS, BOTH),
     ("narrow_networks:resnext50", 64, WORKS, BOTH),
     ("narrow_networks:wide_resnet50", 64, WORKS, BOTH),
     ("narrow_networks:vgg11_bn", 128, WORKS, BOTH),
@@ -25,22 +25,24 @@ SMALL = (
     ("narrow_networks:densenet", 64, WORKS, BOTH),
     ("torchvision/googlenet", 64, "auxiliary heads left out", BOTH),
     ("torchvision/inception_v3", 152, "auxiliary heads left out", FINER),
+    ("torchvision/inception_v3", 304, "auxiliary heads left out", COARSER),
     ("timm/mobilenetv2_050", 64, WORKS, BOTH),
     ("timm/mobilenetv3_small_050", 64, WORKS, BOTH),
     ("timm/mobilenetv4_conv_small_050", 64, WORKS, BOTH),
     ("timm/efficientnet_lite0", 64, WORKS, BOTH),
-    ("timm/tf_efficientnet_b0", 64, WORKS, (4,)),
+    ("timm/tf_efficientnet_b0", 64, WORKS, BOTH),
     ("timm/regnetx_002", 64, WORKS, BOTH),
     ("timm/convnext_atto", 64, WORKS, FINER),
+    ("timm/convnext_atto", 128, WORKS, COARSER),
     ("narrow_networks:torchvision_convnext", 64, WORKS, BOTH),
     ("torchvision/squeezenet1_1", 128, WORKS, BOTH),
-    ("torchvision/shufflenet_v2_x0_5", 64, WORKS, FINER),
-    ("torchvision/mnasnet0_5", 64, WORKS, (4,)),
-    ("timm/nf_regnet_b0", 64, WORKS, (4,)),
-    ("timm/repvgg_a0", 64, WORKS, FINER),
-    ("timm/cspresnet50", 64, WORKS, (4,)),
+    ("torchvision/shufflenet_v2_x0_5", 64, WORKS, BOTH),
+    ("torchvision/mnasnet0_5", 64, WORKS, BOTH),
+    ("timm/nf_regnet_b0", 64, WORKS, BOTH),
+    ("timm/repvgg_a0", 64, WORKS, BOTH),
+    ("timm/cspresnet50", 64, WORKS, BOTH),
     ("timm/ghostnet_050", 64, WORKS, BOTH),
-    ("timm/hrnet_w18_small", 128, WORKS, FINER),
+    ("timm/hrnet_w18_small", 128, WORKS, BOTH),
     ("timm/vit_tiny_patch16_224", 64, TOKENS, BOTH),
     ("narrow_networks:torchvision_vit", 64, TOKENS, BOTH),
     ("timm/deit_tiny_distilled_patch16_224", 64, TOKENS, BOTH),
