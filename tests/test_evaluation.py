@@ -5,12 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
 from conftest import tiny_values, write_photos
 from thumbnet import ThumbNet, evaluate, fit
 from thumbnet.data.pictures import read_picture
 from thumbnet.errors import CheckpointError, DataError
+from thumbnet.progress import Announcer
 from thumbnet.run_folder import RunFolder
 
 
@@ -106,3 +108,16 @@ def test_without_its_teacher_the_student_is_still_evaluated(
 def test_a_run_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no run in .* \(no config\.yaml\)"):
         evaluate(tmp_path)
+
+
+def test_a_run_without_labels_is_measured_on_data_that_has_them(run: Path, photos: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["unlabelled"], config["loss"]["cl"] = True, 0.0
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    shutil.copytree(photos, tmp_path / "labelled")
+    shutil.copytree(photos / "val" / "round", tmp_path / "bare")
+    asked = {"allow_code": True, "workers": 0, "device": "cpu", "announcer": Announcer(quiet=True)}
+    labelled = evaluate(run, str(tmp_path / "labelled"), **asked)
+    assert labelled["metric"] == "top1"
+    assert "top1" in labelled["student"]
+    assert evaluate(run, str(tmp_path / "bare"), **asked)["metric"] == "agreement"

@@ -194,6 +194,37 @@ def test_the_card_has_the_runs_numbers_and_its_recipe(bundle: ThumbNet, trained_
     assert "arXiv" in text or "arxiv" in text
 
 
+def with_evaluation(trained_run: Path, folder: Path, **changes: Any) -> Path:
+    """A copy of a run with other results."""
+    shutil.copytree(trained_run, folder)
+    file = folder / "evaluation.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    return folder
+
+
+def test_several_labels_a_picture_are_not_called_top_1(trained_run: Path, tmp_path: Path) -> None:
+    scores = {"map": 0.5, "f1": 0.25, "per_class": {}}
+    networks = dict.fromkeys(("teacher", "student", "untrained_bicubic"), scores)
+    run = with_evaluation(trained_run, tmp_path / "run", metric="map", retention=1.0, agreement=0.75, **networks)
+    file = run / "bundle" / "thumbnet.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "multilabel": True}))
+    text = card_of(ThumbNet.load(run, allow_code=True), tmp_path / "saved").text
+    assert "top-1" not in text
+    assert "keeps 100.0% of the teacher's mean average precision (retention)" in text
+    assert "On 75.0% of the labels student and teacher say the same" in text
+
+
+def test_a_run_without_labels_says_how_often_it_agrees(trained_run: Path, tmp_path: Path) -> None:
+    costs = {"macs": 1, "parameters": 1}
+    networks = {"teacher": costs, "student": costs, "untrained_bicubic": {"agreement": 0.5}}
+    run = with_evaluation(trained_run, tmp_path / "run", retention=None, agreement=0.75, **networks)
+    card = card_of(ThumbNet.load(run, allow_code=True), tmp_path / "saved")
+    accuracy = card.text.split("## Accuracy")[1].split("## How to use it")[0]
+    assert "On 75.0% of the pictures student and teacher say the same" in accuracy
+    assert "---" not in accuracy
+    assert "model-index" not in card.data.to_dict()
+
+
 def test_no_place_on_the_makers_disk_gets_into_the_card(trained_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "someone" / "run"
     shutil.copytree(trained_run, run)

@@ -47,8 +47,18 @@ class BundleDescription:
             raise ConfigError("labels must be two or more different names")
         if not isinstance(self.ratio, int) or not MINIMUM_RATIO <= self.ratio <= MAXIMUM_RATIO:
             raise ConfigError(f"ratio is {self.ratio}, but must be from {MINIMUM_RATIO} to {MAXIMUM_RATIO}")
+        if not isinstance(self.multilabel, bool):
+            raise ConfigError(f"multilabel is {self.multilabel}, but must be true or false")
+        if self.config is not None and not _is_model_config(self.config):
+            raise ConfigError("config must hold a model_type and a number of num_labels")
         if self.preprocessing.image_side % self.ratio:
             raise ConfigError(f"ratio {self.ratio} does not divide image_side {self.preprocessing.image_side}")
+
+
+def _is_model_config(config: Any) -> bool:
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        return False
+    return isinstance(config.get("num_labels"), int)
 
 
 def write_description(folder: Path, description: BundleDescription) -> None:

@@ -19,13 +19,14 @@ from thumbnet.accuracy import HEADLINES, accuracies, agreement, logits_of
 from thumbnet.bundle import ThumbNet
 from thumbnet.config import TrainSettings
 from thumbnet.data.batches import Batch, LoaderSettings, evaluation_loader, to_image
+from thumbnet.data.datasets import Wanted
 from thumbnet.data.inspection import inspect
 from thumbnet.data.labelled import LabelKind, Pictures
 from thumbnet.data.pictures import size_bytes
 from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise
 from thumbnet.data.sources import is_place, open_data, wanted_by
 from thumbnet.devices import cache_folder, choose_device, reading_workers
-from thumbnet.errors import CheckpointError, NetworkError
+from thumbnet.errors import CheckpointError, DataError, NetworkError
 from thumbnet.networks.architectures import require_trust
 from thumbnet.networks.assembly import build_teacher
 from thumbnet.networks.class_names import check_same_classes
@@ -81,17 +82,16 @@ def evaluate(
     chosen = settings.data if data is None else data
     wanted = wanted_by(settings, cache_folder(settings.cache) / "datasets")
     wanted = replace(wanted, streaming=wanted.streaming and own_data)
+    if settings.unlabelled and not own_data:
+        wanted = _with_labels_if_any(chosen, holdout, wanted, bundle.labels, announcer)
     evaluation_data = settings.evaluation_data if own_data else None
     splits = open_data(chosen, holdout or settings.holdout if own_data else holdout, evaluation_data, wanted)
     pictures = _readable(splits.evaluation, settings, workers, announcer).in_classes(bundle.labels, "the bundle's")
     networks = _networks(bundle, settings, allow_code, announcer)
-    loader_settings = LoaderSettings(workers=reading_workers(workers))
-    preprocessing = bundle.description.preprocessing
-    loader = evaluation_loader(pictures, preprocessing, batch_size, loader_settings)
+    reading = LoaderSettings(workers=reading_workers(workers))
+    loader = evaluation_loader(pictures, bundle.description.preprocessing, batch_size, reading)
     progress = announcer.track(loader, len(loader), "evaluating")
-    samples = run.samples if own_data else None
-    answers = _ask(bundle, networks, progress, len(pictures), target, samples)
-
+    answers = _ask(bundle, networks, progress, len(pictures), target, run.samples if own_data else None)
     result = _summarise(bundle, networks, answers, pictures.kind)
     result["data"] = {"name": chosen, "pictures": len(pictures), "description": splits.description}
     result["bytes"] = {
@@ -109,6 +109,19 @@ def evaluate(
     return result
 
 
+def _with_labels_if_any(
+    data: str, holdout: float | None, wanted: Wanted, classes: tuple[str, ...], announcer: Announcer
+) -> Wanted:
+    """Other data for a run without labels: where it has labels of the run's classes, they count."""
+    labelled = replace(wanted, unlabelled=False)
+    try:
+        open_data(data, holdout, None, labelled).evaluation.in_classes(classes, "the bundle's")
+    except DataError as error:
+        announcer.warn(f"no labels are read, so only agreement is measured ({error})")
+        return wanted
+    return labelled
+
+
 def evaluate_classifier(
     run: RunFolder | None,
     pair: Pair,
@@ -119,10 +132,8 @@ def evaluate_classifier(
     announcer: Announcer,
 ) -> dict[str, Any]:
     """Evaluates a teacher; a fine-tuned one has a run, and its evaluation.json is written."""
-    device = choose_device(settings.device)
-    loader = evaluation_loader(
-        pictures, preprocessing, settings.batch_size, LoaderSettings(workers=reading_workers(settings.workers))
-    )
+    device, reading = choose_device(settings.device), LoaderSettings(workers=reading_workers(settings.workers))
+    loader = evaluation_loader(pictures, preprocessing, settings.batch_size, reading)
     logits, labels = logits_of(pair.to(device), announcer.track(loader, len(loader), "evaluating"), device)
     network = pair.student.network
     result = {

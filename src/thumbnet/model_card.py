@@ -88,6 +88,8 @@ def write_card(
         rows=_rows(evaluation),
         metrics=_metrics(evaluation),
         metric_names=METRICS,
+        headline=METRICS.get(evaluation.get("metric", "top1"), "accuracy"),
+        agreed_on="labels" if description["multilabel"] else "pictures",
         evaluation=evaluation,
         losses=recorded.get("losses") or {},
         versions=recorded.get("versions") or {},

@@ -134,3 +134,20 @@ def test_a_folder_that_is_no_model_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="teacher: no model") as caught:
         build_classifier(str(tmp_path), "random")
     assert "\n" not in str(caught.value)
+
+
+TINY = {"model_type": "vit", "num_labels": 2, **SMALL, "image_size": 32, "patch_size": 8}
+
+
+def test_a_strangers_configuration_chooses_no_kernels_and_no_files() -> None:
+    wrapped = {"model_type": "timm_wrapper", "architecture": "resnet18", "num_labels": 2}
+    reaching = {"model_args": {"checkpoint_path": "/elsewhere.pth"}}
+    build_classifier("hf/a/b", "random", config={**TINY, "attn_implementation": "kernels-community/flash-attn"})
+    build_classifier("hf/a/b", "random", config={**wrapped, **reaching})
+
+
+@pytest.mark.parametrize("change", [{"hidden_size": "a"}, {"num_attention_heads": 0}, {"model_type": "nothing"}])
+def test_a_configuration_that_makes_no_network_is_one_line(change: dict[str, object]) -> None:
+    with pytest.raises(NetworkError, match="teacher: hf/a/b ") as caught:
+        build_classifier("hf/a/b", "random", config={**TINY, **change})
+    assert "\n" not in str(caught.value)

@@ -19,6 +19,16 @@ CONFIG_FILE = "config.json"
 PREFIX = "hf/"
 # Pillow's numbers, which the makers' files hold.
 RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+# A configuration may choose kernels, which `transformers` fetches and runs, and files on this machine.
+REACHING_OUT = (
+    "attn_implementation",
+    "_attn_implementation",
+    "_attn_implementation_internal",
+    "experts_implementation",
+    "_experts_implementation",
+    "_experts_implementation_internal",
+    "checkpoint_path",
+)
 
 
 class HuggingFaceClassifier(nn.Module):
@@ -85,7 +95,7 @@ def build_from_config(config: dict[str, Any], name: str, classes: int | None) ->
         model = transformers.AutoModelForImageClassification.from_config(
             _config(config, name), trust_remote_code=False, dtype=torch.float32
         )
-    except (ValueError, ImportError, TypeError) as error:
+    except Exception as error:  # the library answers values that make no network with almost any exception
         raise NetworkError(f"teacher: {name} is no image classifier ({_first_line(error)}); choose another") from error
     return HuggingFaceClassifier(model)
 
@@ -176,7 +186,7 @@ def _plain(config: Any) -> dict[str, Any]:
 
 
 def _config(values: dict[str, Any], name: str) -> Any:
-    known = dict(values)
+    known = _self_contained(values)
     labels = known.get("id2label") or {}
     if len(labels) != known["num_labels"]:
         known.pop("id2label", None)
@@ -185,11 +195,17 @@ def _config(values: dict[str, Any], name: str) -> Any:
         known.pop("num_labels")
     try:
         return _transformers(name).AutoConfig.for_model(**known)
-    except (ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # as above: bundles from strangers hold these values
         advice = "update it"
         raise NetworkError(
             f"teacher: {name} cannot be built by this version of transformers ({_first_line(error)}); {advice}"
         ) from error
+
+
+def _self_contained(values: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without what would fetch or read anything else when the network is built."""
+    kept = {name: value for name, value in values.items() if name not in REACHING_OUT}
+    return {name: _self_contained(value) if isinstance(value, dict) else value for name, value in kept.items()}
 
 
 def _place(name: str) -> str:
