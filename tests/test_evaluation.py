@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 from PIL import Image
 
 from conftest import tiny_values, write_photos
-from thumbnet import ThumbNet, evaluate, fit
+from thumbnet import ThumbNet, TrainSettings, evaluate, fit, train_teacher
 from thumbnet.data.pictures import read_picture
 from thumbnet.errors import CheckpointError, DataError
 from thumbnet.progress import Announcer
@@ -121,3 +122,24 @@ def test_a_run_without_labels_is_measured_on_data_that_has_them(run: Path, photo
     assert labelled["metric"] == "top1"
     assert "top1" in labelled["student"]
     assert evaluate(run, str(tmp_path / "bare"), **asked)["metric"] == "agreement"
+
+
+def test_a_run_is_evaluated_without_the_class_map_it_was_trained_with(
+    tiny_settings: Callable[..., TrainSettings], tmp_path: Path
+) -> None:
+    names = tmp_path / "classes.txt"
+    names.write_text("round\nflat\n")
+    settings = tiny_settings(class_map=str(names), epochs=1)
+    fit(settings, quiet=True)
+    names.unlink()
+    result = evaluate(settings.output, allow_code=True, workers=0, device="cpu")
+    assert set(result["student"]["per_class"]) == {"flat", "round"}
+
+
+def test_a_run_of_a_teacher_says_how_to_evaluate_it(
+    tiny_settings: Callable[..., TrainSettings], tmp_path: Path
+) -> None:
+    settings = tiny_settings(epochs=1)
+    train_teacher(settings, quiet=True)
+    with pytest.raises(CheckpointError, match=r"holds a teacher and no student; thumbnet evaluate --teacher tiny_"):
+        evaluate(settings.output)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from thumbnet.accuracy import HEADLINES, accuracies, agreement, logits_of
+from thumbnet.accuracy import HEADLINES, accuracies, agreement
 from thumbnet.bundle import ThumbNet
 from thumbnet.config import TrainSettings
 from thumbnet.data.batches import Batch, LoaderSettings, evaluation_loader, to_image
@@ -23,7 +23,7 @@ from thumbnet.data.datasets import Wanted
 from thumbnet.data.inspection import inspect
 from thumbnet.data.labelled import LabelKind, Pictures
 from thumbnet.data.pictures import size_bytes
-from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise
+from thumbnet.data.preprocessing import image_to_picture, normalise
 from thumbnet.data.sources import is_place, open_data, wanted_by
 from thumbnet.devices import cache_folder, choose_device, reading_workers
 from thumbnet.errors import CheckpointError, DataError, NetworkError
@@ -31,7 +31,6 @@ from thumbnet.networks.architectures import require_trust
 from thumbnet.networks.assembly import build_teacher
 from thumbnet.networks.class_names import check_same_classes
 from thumbnet.networks.downscaler import FixedDownscaler, to_8bit
-from thumbnet.networks.pair import Pair
 from thumbnet.networks.student import make_student
 from thumbnet.profiling import count_macs, count_parameters
 from thumbnet.progress import Announcer
@@ -77,11 +76,14 @@ def evaluate(
     announcer = announcer or Announcer()
     settings = settings_of(run)
     target = choose_device(device)
+    _require_student(run, settings)
     bundle = ThumbNet.load(run.path, allow_code=allow_code, device=target)
     own_data = data is None or _same_data(data, settings.data)
     chosen = settings.data if data is None else data
-    wanted = wanted_by(settings, cache_folder(settings.cache) / "datasets")
-    wanted = replace(wanted, streaming=wanted.streaming and own_data)
+    # The bundle holds what the class map said, which may be gone.
+    wanted = wanted_by(replace(settings, class_map=None), cache_folder(settings.cache) / "datasets")
+    names = bundle.labels if settings.class_map or not own_data else None
+    wanted = replace(wanted, class_map=names, whose="the bundle's", streaming=wanted.streaming and own_data)
     if settings.unlabelled and not own_data:
         wanted = _with_labels_if_any(chosen, holdout, wanted, bundle.labels, announcer)
     evaluation_data = settings.evaluation_data if own_data else None
@@ -109,6 +111,12 @@ def evaluate(
     return result
 
 
+def _require_student(run: RunFolder, settings: TrainSettings) -> None:
+    if run.teacher_weights.exists() and not run.bundle.exists():
+        known = f"--teacher {settings.teacher} --teacher-weights {run.teacher_weights} --data DATA"
+        raise CheckpointError(f"{run.path} holds a teacher and no student; thumbnet evaluate {known} evaluates it")
+
+
 def _with_labels_if_any(
     data: str, holdout: float | None, wanted: Wanted, classes: tuple[str, ...], announcer: Announcer
 ) -> Wanted:
@@ -120,35 +128,6 @@ def _with_labels_if_any(
         announcer.warn(f"no labels are read, so only agreement is measured ({error})")
         return wanted
     return labelled
-
-
-def evaluate_classifier(
-    run: RunFolder | None,
-    pair: Pair,
-    pictures: Pictures,
-    description: str,
-    preprocessing: Preprocessing,
-    settings: TrainSettings,
-    announcer: Announcer,
-) -> dict[str, Any]:
-    """Evaluates a teacher; a fine-tuned one has a run, and its evaluation.json is written."""
-    device, reading = choose_device(settings.device), LoaderSettings(workers=reading_workers(settings.workers))
-    loader = evaluation_loader(pictures, preprocessing, settings.batch_size, reading)
-    logits, labels = logits_of(pair.to(device), announcer.track(loader, len(loader), "evaluating"), device)
-    network = pair.student.network
-    result = {
-        "metric": HEADLINES[pictures.kind],
-        "teacher": {
-            **accuracies(logits, labels, pictures.classes, pictures.kind),
-            "macs": count_macs(network, preprocessing.image_side),
-            "parameters": count_parameters(network),
-        },
-        "image_side": preprocessing.image_side,
-        "data": {"name": settings.data, "pictures": len(pictures), "description": description},
-    }
-    if run is not None:
-        run.write_evaluation(result)
-    return result
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,25 +1,26 @@
-"""Accuracy of a classifier by itself, before anything is trained: what timm's own `validate` would say of it.
-
-Knows no run: it is asked which classifier, which weights and which pictures.
-"""
+"""Accuracy of a classifier by itself, without thumbnails: what timm's own `validate` would say of it."""
 
 from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
+from thumbnet.accuracy import HEADLINES, accuracies, logits_of
 from thumbnet.config import TrainSettings
+from thumbnet.data.batches import LoaderSettings, evaluation_loader
 from thumbnet.data.inspection import inspect
+from thumbnet.data.labelled import Pictures
 from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.data.sources import open_data, wanted_by
-from thumbnet.devices import cache_folder, reading_workers
-from thumbnet.evaluation import evaluate_classifier
+from thumbnet.devices import cache_folder, choose_device, reading_workers
 from thumbnet.networks.assembly import build_teacher, fit_preprocessing
 from thumbnet.networks.data_config import makers_test
 from thumbnet.networks.feature_mapping import FeatureMapping
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.taps import TappedNetwork
+from thumbnet.profiling import count_macs, count_parameters
 from thumbnet.progress import Announcer
+from thumbnet.run_folder import RunFolder
 
 
 def evaluate_teacher(
@@ -63,6 +64,35 @@ def evaluate_teacher(
     pair = Pair(nn.Identity(), tapped, FeatureMapping({}), preprocessing.mean, preprocessing.std)
     result = evaluate_classifier(None, pair, pictures, splits.description, preprocessing, settings, announcer)
     result["preprocessing"] = preprocessing.summary
+    return result
+
+
+def evaluate_classifier(
+    run: RunFolder | None,
+    pair: Pair,
+    pictures: Pictures,
+    description: str,
+    preprocessing: Preprocessing,
+    settings: TrainSettings,
+    announcer: Announcer,
+) -> dict[str, Any]:
+    """Evaluates a teacher; a fine-tuned one has a run, and its evaluation.json is written."""
+    device, reading = choose_device(settings.device), LoaderSettings(workers=reading_workers(settings.workers))
+    loader = evaluation_loader(pictures, preprocessing, settings.batch_size, reading)
+    logits, labels = logits_of(pair.to(device), announcer.track(loader, len(loader), "evaluating"), device)
+    network = pair.student.network
+    result = {
+        "metric": HEADLINES[pictures.kind],
+        "teacher": {
+            **accuracies(logits, labels, pictures.classes, pictures.kind),
+            "macs": count_macs(network, preprocessing.image_side),
+            "parameters": count_parameters(network),
+        },
+        "image_side": preprocessing.image_side,
+        "data": {"name": settings.data, "pictures": len(pictures), "description": description},
+    }
+    if run is not None:
+        run.write_evaluation(result)
     return result
 
 

@@ -18,7 +18,7 @@ from thumbnet.config import UNUSED_BY_TEACHERS, DownscalerSettings, LossSettings
 from thumbnet.data.sources import is_place
 from thumbnet.devices import check_machine
 from thumbnet.errors import ConfigError, ThumbNetError
-from thumbnet.evaluation import evaluate, evaluate_classifier
+from thumbnet.evaluation import evaluate
 from thumbnet.loop import run_loop
 from thumbnet.networks.assembly import Assembly, assemble, assemble_teacher_training
 from thumbnet.networks.hugging_face import is_model_folder
@@ -32,6 +32,7 @@ from thumbnet.report import write_report
 from thumbnet.run_data import OpenedPictures, open_pictures
 from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import record_of, require_same_record
+from thumbnet.teacher_evaluation import evaluate_classifier
 
 
 @processes.together()

@@ -61,5 +61,11 @@ def test_a_class_map_names_the_outputs_and_may_not_contradict_the_teacher() -> N
     assert message.startswith("class_map: output 0 is 'dog' in the class map and 'cat' in the teacher")
 
 
+@pytest.mark.parametrize("names", [("cat", "dog"), ("cat", "dog", "fish", "horse")])
+def test_a_class_map_names_every_output(names: Names) -> None:
+    message = problem(names, (PETS,), mapped=True)
+    assert message.startswith(f"class_map: it names {len(names)} classes, the teacher gives 3; give one line for each")
+
+
 def test_data_without_labels_needs_the_names_from_somewhere() -> None:
     assert problem(()).startswith("teacher: the names of its outputs are not known; give them with --class-map")

@@ -37,7 +37,8 @@ class Wanted:
         columns: Where pictures, labels and splits are.
         multilabel: Whether a picture may have any number of labels.
         unlabelled: Whether labels are not wanted.
-        class_map: Names of the classes where the data has numbers only.
+        class_map: Names of the classes, for data that has numbers only and to count in.
+        whose: What these are the classes of, for messages.
         streaming: Whether the training split is a stream, and so only the one to evaluate on is opened as a list.
         cache: Folder for the library's copies of what it reads.
     """
@@ -46,6 +47,7 @@ class Wanted:
     multilabel: bool = False
     unlabelled: bool = False
     class_map: tuple[str, ...] | None = None
+    whose: str = "those of --class-map"
     streaming: bool = False
     cache: Path | None = None
 

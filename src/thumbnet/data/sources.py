@@ -59,7 +59,7 @@ def open_data(
         splits = open_dataset(data, evaluation_data, holdout, wanted)
     else:
         splits = _open_folder(data, holdout, evaluation_data, wanted)
-    return _in_class_map(splits, wanted.class_map)
+    return _in_class_map(splits, wanted)
 
 
 def is_place(data: str) -> bool:
@@ -116,10 +116,10 @@ def _without_labels(splits: Splits) -> Splits:
     return replace(splits, train=splits.train and bare(splits.train), evaluation=bare(splits.evaluation))
 
 
-def _in_class_map(splits: Splits, class_map: tuple[str, ...] | None) -> Splits:
+def _in_class_map(splits: Splits, wanted: Wanted) -> Splits:
     """The same with labels that count in the class map."""
-    if class_map is None:
+    if wanted.class_map is None:
         return splits
-    train = splits.train and splits.train.in_classes(class_map, "those of --class-map")
-    evaluation = splits.evaluation.in_classes(class_map, "those of --class-map")
+    train = splits.train and splits.train.in_classes(wanted.class_map, wanted.whose)
+    evaluation = splits.evaluation.in_classes(wanted.class_map, wanted.whose)
     return Splits(train=train, evaluation=evaluation, description=splits.description)

@@ -23,6 +23,9 @@ def agreed_classes(
         NetworkError: If the data's classes cannot be the teacher's.
     """
     usable = [labels for labels in known if len(labels) == outputs and len(set(labels)) == outputs]
+    if mapped and len(data) != outputs:
+        problem = f"class_map: it names {len(data)} classes, the teacher gives {outputs}"
+        raise NetworkError(f"{problem}; give one line for each output, in their order, or leave --class-map out")
     own = next((labels for labels in usable if set(data) <= set(labels)), None)
     if own is not None and mapped and own != data and set(own) == set(data):
         place = next(i for i in range(outputs) if own[i] != data[i])
