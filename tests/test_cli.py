@@ -338,3 +338,26 @@ def test_help_shows_every_setting_with_its_meaning(thumbnet: Run, capsys: pytest
     ]:
         assert flag in text
     assert "Weight of knowledge distillation from the teacher's logits." in text
+
+
+def test_a_teacher_by_itself_takes_a_table_with_columns_and_a_class_map(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{path},{int(path.parent.name == 'round')}" for path in sorted((photos / "val").rglob("*.png"))]
+    (tmp_path / "t.csv").write_text("\n".join(["photograph,kind", *rows]))
+    (tmp_path / "names.txt").write_text("flat\nround\n")
+    command = [
+        "evaluate",
+        "--teacher",
+        "tiny_networks:two_stages",
+        "--data",
+        f"{tmp_path}/t.csv",
+        "--image-side",
+        "32",
+        "--workers",
+        "0",
+    ]
+    command += ["--columns.picture", "photograph", "--columns.label", "kind", "--class-map", f"{tmp_path}/names.txt"]
+    assert main([*command, "--device", "cpu", "--output", f"{tmp_path}/result.json"]) == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert set(result["teacher"]["per_class"]) == {"flat", "round"}

@@ -36,7 +36,7 @@ from thumbnet.training import fit
 from thumbnet.training import train_teacher as fit_teacher
 
 SOME_FAILED = 2
-TEACHER_FLAGS = ("teacher", "teacher_weights", "image_side", "crop_share", "output")
+TEACHER_FLAGS = ("teacher", "teacher_weights", "image_side", "crop_share", "multilabel", "class_map", "output")
 
 
 def train(flags: Namespace) -> int:
@@ -64,7 +64,7 @@ def train_teacher(flags: Namespace) -> int:
 
 def evaluate(flags: Namespace) -> int:
     """`thumbnet evaluate`, of a run or of a teacher by itself."""
-    given = [name for name in TEACHER_FLAGS if getattr(flags, name) is not None]
+    given = [name for name in TEACHER_FLAGS if getattr(flags, name) not in (None, False)]
     if flags.run is not None and given:
         flag = given[0].replace("_", "-")
         raise ConfigError(f"--{flag} is for a teacher by itself; leave it out, or leave the run {flags.run} out")
@@ -82,7 +82,8 @@ def evaluate(flags: Namespace) -> int:
     run = RunFolder.open(flags.run)
     write_report(run)
     _print(evaluation_table(result))
-    _print(class_table(result))
+    if "per_class" in result["student"]:
+        _print(class_table(result))
     own = run.read_evaluation() == result
     places = f"{run.evaluation}, {run.predictions}, {run.report}" if own else f"{run.other_evaluations}"
     Console().print(f"written: {places}", soft_wrap=True)
@@ -180,6 +181,9 @@ def _evaluate_teacher(flags: Namespace) -> int:
         workers=flags.workers,
         device=flags.device,
         views=ViewSettings(crop_share=flags.crop_share),
+        multilabel=flags.multilabel,
+        class_map=flags.class_map,
+        columns=flags.columns,
     )
     _print(evaluation_table(result))
     if flags.output:

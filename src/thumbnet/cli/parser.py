@@ -15,6 +15,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from thumbnet.config import (
     UNUSED_BY_TEACHERS,
+    ColumnSettings,
     DownscalerSettings,
     FeatureMappingSettings,
     StudentSettings,
@@ -208,6 +209,9 @@ def _evaluate_parser() -> Parser:
     parser.add_argument(
         "--crop_share", type=float | None, default=None, help="With --teacher: share of the side that the crop keeps."
     )
+    parser.add_argument("--multilabel", action="store_true", help="With --teacher: any number of labels a picture.")
+    parser.add_argument("--class_map", type=str | None, default=None, help="With --teacher: one class a line.")
+    parser.add_argument("--columns", type=ColumnSettings, default=ColumnSettings(), help="With --teacher.")
     parser.add_argument("--output", type=str | None, default=None, help="With --teacher: a JSON file for the result.")
     return parser
 

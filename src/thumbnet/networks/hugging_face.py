@@ -150,7 +150,8 @@ def preprocessing_of(processor: dict[str, Any]) -> Preprocessing | None:
     share = min(1.0, side / resized) if resized and processor.get("do_resize", True) else 1.0
     if processor.get("crop_pct") and side < 384:
         share = float(processor["crop_pct"])
-    interpolation = RESAMPLING.get(int(processor.get("resample") or 0), "bicubic")
+    filtered = processor.get("resample")
+    interpolation = RESAMPLING.get(int(filtered), "bicubic") if filtered is not None else "bilinear"
     normalised = processor.get("do_normalize", True) and processor.get("image_mean")
     return Preprocessing(
         image_side=side,
