@@ -1,17 +1,20 @@
 """From settings to the networks of a run."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from thumbnet.config import FeatureMappingSettings, StudentSettings, TrainSettings, ViewSettings
 from thumbnet.errors import CheckpointError, ConfigError, NetworkError
 from thumbnet.networks.assembly import assemble, assemble_teacher_training
 from thumbnet.networks.downscaler import ResidualDownscaler
+from thumbnet.networks.weights import LABELS_KEY
 
 FactoryModule = Callable[[str], str]
 CLASSES = ("ant", "bee", "cat", "dog")
@@ -145,3 +148,42 @@ def test_teacher_training_feeds_the_image_itself_to_the_whole_classifier(factori
     assert output.logits.shape == (2, 2)
     assert isinstance(assembly.pair.downscaler, nn.Identity)
     assert all(parameter.requires_grad for parameter in assembly.pair.student.parameters())
+
+
+def labelled_weights(factories: str, tmp_path: Path) -> Path:
+    """A file of the teacher's weights that says what its four outputs are."""
+    network = assemble(settings(factories), CLASSES, tap_features=False).teacher.tapped.network
+    file = tmp_path / "teacher.safetensors"
+    save_file(network.state_dict(), file, metadata={LABELS_KEY: json.dumps(CLASSES)})
+    return file
+
+
+def test_a_teacher_of_many_classes_is_cut_to_those_of_the_data(factories: str, tmp_path: Path) -> None:
+    weights = str(labelled_weights(factories, tmp_path))
+    image = torch.rand(3, 3, 32, 32)
+    whole = assemble(settings(factories, teacher_weights=weights), ("cat", "ant"), tap_features=True)
+    assert whole.classes == CLASSES
+    cut = assemble(
+        settings(factories, teacher_weights=weights, teacher_classes="data"), ("cat", "ant"), tap_features=True
+    )
+    assert cut.classes == ("cat", "ant")
+    torch.testing.assert_close(cut.teacher(image)[0], whole.teacher(image)[0][:, [2, 0]])
+    student, teacher = cut.pair.student.network.state_dict(), cut.teacher.tapped.network.state_dict()
+    assert all(torch.equal(values, teacher[name]) for name, values in student.items())
+
+
+def test_the_datas_order_is_kept_where_all_classes_are(factories: str, tmp_path: Path) -> None:
+    weights = str(labelled_weights(factories, tmp_path))
+    image = torch.rand(3, 3, 32, 32)
+    whole = assemble(settings(factories, teacher_weights=weights), CLASSES, tap_features=False)
+    turned = assemble(
+        settings(factories, teacher_weights=weights, teacher_classes="data"), CLASSES[::-1], tap_features=False
+    )
+    torch.testing.assert_close(turned.teacher(image)[0], whole.teacher(image)[0].flip(1))
+
+
+def test_cutting_needs_classes_of_the_datas_own(factories: str) -> None:
+    with pytest.raises(ConfigError, match="teacher_classes is data, but must be all with --class-map"):
+        settings(factories, teacher_classes="data", class_map="classes.txt")
+    with pytest.raises(ConfigError, match="teacher_classes is data, but must be all with --unlabelled"):
+        settings(factories, teacher_classes="data", unlabelled=True)

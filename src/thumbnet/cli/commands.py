@@ -36,7 +36,8 @@ from thumbnet.training import fit
 from thumbnet.training import train_teacher as fit_teacher
 
 SOME_FAILED = 2
-TEACHER_FLAGS = ("teacher", "teacher_weights", "image_side", "crop_share", "multilabel", "class_map", "output")
+TEACHER_FLAGS: tuple[str, ...] = ("teacher", "teacher_weights", "image_side", "crop_share", "multilabel", "class_map")
+TEACHER_FLAGS += ("teacher_classes", "output")
 
 
 def train(flags: Namespace) -> int:
@@ -183,6 +184,7 @@ def _evaluate_teacher(flags: Namespace) -> int:
         views=ViewSettings(crop_share=flags.crop_share),
         multilabel=flags.multilabel,
         class_map=flags.class_map,
+        teacher_classes=flags.teacher_classes or "all",
         columns=flags.columns,
     )
     _print(evaluation_table(result))

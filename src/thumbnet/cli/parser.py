@@ -211,6 +211,9 @@ def _evaluate_parser() -> Parser:
     )
     parser.add_argument("--multilabel", action="store_true", help="With --teacher: any number of labels a picture.")
     parser.add_argument("--class_map", type=str | None, default=None, help="With --teacher: one class a line.")
+    parser.add_argument(
+        "--teacher_classes", type=str | None, default=None, help="With --teacher: all (default), or those of the data."
+    )
     parser.add_argument("--columns", type=ColumnSettings, default=ColumnSettings(), help="With --teacher.")
     parser.add_argument("--output", type=str | None, default=None, help="With --teacher: a JSON file for the result.")
     return parser

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 from thumbnet.config.checks import require
 from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, ViewSettings
@@ -14,7 +14,7 @@ from thumbnet.errors import ConfigError
 MINIMUM_RATIO, MAXIMUM_RATIO = 2, 8
 # Fine-tuning a teacher has no thumbnail, no second network and no second look at a view.
 UNUSED_BY_TEACHERS: tuple[str, ...] = ("ratio", "downscaler", "student", "feature_mapping", "cache", "views.per_image")
-UNUSED_BY_TEACHERS += ("loss.mm", "loss.cl", "loss.kd", "loss.fm", "loss.temperature", "unlabelled")
+UNUSED_BY_TEACHERS += ("loss.mm", "loss.cl", "loss.kd", "loss.fm", "loss.temperature", "unlabelled", "teacher_classes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,8 @@ class TrainSettings:
         multilabel: A picture may have any number of labels, each a yes or no.
         unlabelled: The pictures have no labels: the teacher's word alone is learned from, and `loss.cl` is 0.
         class_map: A text file with the name of one class a line, in the order of the teacher's outputs.
+        teacher_classes: `all` keeps every output of the teacher; `data` keeps those of the data's classes, so that a
+            teacher of a thousand classes teaches, and its student has, only the ten that are wanted.
         streaming: Read the training pictures in passing, without a list of them: for data too large to open.
         steps_per_epoch: Optimiser steps in an epoch of streamed data.
         allow_unreadable: Largest share of unreadable pictures to go on with.
@@ -78,6 +80,7 @@ class TrainSettings:
     multilabel: bool = False
     unlabelled: bool = False
     class_map: str | None = None
+    teacher_classes: Literal["all", "data"] = "all"
     streaming: bool = False
     steps_per_epoch: int | None = None
     allow_unreadable: float = 0.01
@@ -121,6 +124,11 @@ class TrainSettings:
         fresh = not (self.mix.on and self.views.per_image)
         asked = "0 with --mix.mixup or --mix.cutmix: the teacher has to be asked about each mix"
         require(fresh, "views.per_image", self.views.per_image, asked)
+        known = self.teacher_classes in ("all", "data")
+        require(known, "teacher_classes", self.teacher_classes, "all or data")
+        cut = self.teacher_classes == "data"
+        require(not (cut and self.class_map), "teacher_classes", "data", "all with --class-map: it names every output")
+        require(not (cut and self.unlabelled), "teacher_classes", "data", "all with --unlabelled: there are no classes")
         listed = not (self.streaming and self.views.per_image)
         require(listed, "views.per_image", self.views.per_image, "0 with --streaming: fixed views need a list")
         steps = self.steps_per_epoch is None or self.steps_per_epoch >= 1

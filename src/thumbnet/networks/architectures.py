@@ -3,14 +3,16 @@
 Builds networks; loading files of weights, freezing, copying and shrinking happen elsewhere.
 """
 
+import copy
 import difflib
 import importlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 
 from thumbnet.data.preprocessing import Preprocessing
@@ -119,6 +121,28 @@ def replace_head(network: nn.Module, classes: int) -> bool:
     return any(replaced)
 
 
+def keep_outputs(network: nn.Module, outputs: Sequence[int]) -> None:
+    """Cuts a classifier in place to some of its outputs: the answers to those stay what they were.
+
+    Args:
+        network: A classifier whose last layer, or each of two, is linear or a 1×1 convolution.
+        outputs: Which ones to keep, in their new order.
+
+    Raises:
+        NetworkError: If no such layer is found.
+    """
+    heads = {name: network.get_submodule(name) for name in head_names(network)}
+    replace_head(network, len(outputs))
+    chosen = torch.tensor(outputs)
+    for name, old in heads.items():
+        new = network.get_submodule(name)
+        if new is old:  # as many as there were, in another order
+            new = copy.deepcopy(old)
+            _set_layer(network, name, new)
+        kept = {key: value[chosen] for key, value in old.state_dict().items()}
+        new.load_state_dict(kept)
+
+
 def _replace_layer(network: nn.Module, name: str, classes: int) -> bool:
     head = network.get_submodule(name)
     new: nn.Linear | nn.Conv2d
@@ -137,9 +161,13 @@ def _replace_layer(network: nn.Module, name: str, classes: int) -> bool:
         new = nn.Conv2d(convolution.in_channels, classes, kernel_size=1)
     nn.init.normal_(new.weight, std=HEAD_STD)
     nn.init.zeros_(cast(Tensor, new.bias))
-    parent, _, attribute = name.rpartition(".")
-    setattr(network.get_submodule(parent), attribute, new)
+    _set_layer(network, name, new)
     return True
+
+
+def _set_layer(network: nn.Module, name: str, layer: nn.Module) -> None:
+    parent, _, attribute = name.rpartition(".")
+    setattr(network.get_submodule(parent), attribute, layer)
 
 
 def reparameterise(network: nn.Module) -> nn.Module:

@@ -10,7 +10,7 @@ from thumbnet.config import TrainSettings
 from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import ConfigError, NetworkError
 from thumbnet.networks.adapters import fit_to_side
-from thumbnet.networks.architectures import Classifier, Start, build_classifier
+from thumbnet.networks.architectures import Classifier, Start, build_classifier, keep_outputs
 from thumbnet.networks.class_names import agreed_classes
 from thumbnet.networks.data_config import at_side
 from thumbnet.networks.downscaler import build_downscaler
@@ -145,6 +145,9 @@ def build_teacher(settings: TrainSettings, classes: tuple[str, ...]) -> BuiltTea
         mapped=settings.class_map is not None,
     )
     warnings: tuple[str, ...] = (warning,) if warning else ()
+    if settings.teacher_classes == "data" and agreed != classes:
+        keep_outputs(classifier.network, [agreed.index(name) for name in classes])
+        agreed = classes
     if weights == "random":
         warnings += ("the teacher's weights are random: it teaches nothing; use it for tests only",)
     return BuiltTeacher(classifier=classifier, classes=agreed, warnings=warnings)
