@@ -14,6 +14,7 @@ from thumbnet.data.preprocessing import image_to_picture, picture_to_image
 from thumbnet.errors import ConfigError
 from thumbnet.preview import preview
 from thumbnet.run_folder import RunFolder
+from thumbnet.training import teacher_settings
 
 Settings = Callable[..., TrainSettings]
 BOUND = DownscalerSettings(kind="all_information")
@@ -41,13 +42,16 @@ def test_a_saved_bundle_gives_the_same_thumbnails_and_answers(
 
 
 def test_a_random_start_trains_and_leaves_paper_uncalibrated(tiny_settings: Settings, tmp_path: Path) -> None:
-    answers = []
+    answers, scales = [], []
     for start in ("natural", "random"):
         chosen = DownscalerSettings(kind="paper", start=start)  # type: ignore[arg-type]
         bundle = fit(tiny_settings(output=str(tmp_path / start), downscaler=chosen, epochs=1, lr=1e-6), quiet=True)
         answers.append(bundle.thumbnails(torch.full((1, 3, 32, 32), 0.4)))
+        scales.append(bundle.downscaler.get_parameter("layers.norm1.weight")[:3])
     assert (answers[0] - 0.4).abs().max() < 0.1
     assert (answers[1] - 0.4).abs().max() > 0.2
+    assert (scales[0] - 1).abs().min() > 0.1
+    assert torch.allclose(scales[1], torch.ones(3), atol=1e-3)
 
 
 def test_the_bound_is_measured_and_shown_without_a_thumbnail(bound_run: RunFolder) -> None:
@@ -59,7 +63,7 @@ def test_the_bound_is_measured_and_shown_without_a_thumbnail(bound_run: RunFolde
     assert evaluation["student"]["macs"] == preview_macs(DownscalerSettings(kind="area")) + 4 * 4 * 8 * 9 * 48
     assert evaluation["student"]["macs"] == preview_macs(BOUND)
     assert {path.name.partition("-")[2] for path in bound_run.samples.iterdir()} == {"image.png", "bicubic.png"}
-    assert bound_run.report.exists()
+    assert "a bound, not a thumbnail" in bound_run.report.read_text()
 
 
 def preview_macs(downscaler: DownscalerSettings) -> int:
@@ -105,6 +109,11 @@ def test_at_ratio_1_the_thumbnail_is_the_picture_and_the_student_trains(
     assert torch.equal(picture_to_image(picture), bundle.thumbnails(picture_to_image(picture)[None])[0])
     main(["thumbnail", settings.output, str(photos / "val"), str(tmp_path / "thumbnails"), "--allow-code"])
     assert Image.open(tmp_path / "thumbnails" / "round" / "000.png").size == (32, 32)
+
+
+def test_settings_of_full_size_are_settings_for_training_a_teacher_too(tiny_settings: Settings) -> None:
+    settings = tiny_settings(ratio=1, downscaler=DownscalerSettings(kind="bicubic"))
+    assert teacher_settings(settings).downscaler == DownscalerSettings()
 
 
 def test_a_finer_student_at_ratio_1_still_meets_the_teachers_features(tiny_settings: Settings) -> None:
