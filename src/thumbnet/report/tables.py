@@ -52,7 +52,7 @@ def key_sentence(evaluation: Evaluation | None, ratio: int) -> str:
     if evaluation is None or not evaluated_networks(evaluation):
         return "This run has not been evaluated yet."
     thumbnails = f"on thumbnails with {times(ratio**2)} times fewer pixels" if ratio > 1 else "on pictures of full size"
-    if evaluation.get("bytes", {}).get("thumbnail", 0) is None:
+    if (evaluation.get("bytes") or {}).get("thumbnail", 0) is None:
         thumbnails = "handed every pixel of the image: a bound, not a thumbnail"
     retention = evaluation.get("retention")
     if retention is not None:
