@@ -222,7 +222,7 @@ def test_a_misspelt_yaml_key_or_value(thumbnet: Run, tmp_path: Path, content: st
     ("flags", "words"),
     [
         (["--data", "nowhere"], ["no folder at", "nowhere"]),
-        (["--ratio", "9"], ["ratio is 9", "from 2 to 8"]),
+        (["--ratio", "9"], ["ratio is 9", "from 1 to 8"]),
         (["--ratio", "5"], ["ratio 5 does not divide", "--image-side 30"]),
         (["--teacher", "timm/resnet51"], ["timm has no network 'resnet51'", "did you mean timm/resnet"]),
         (["--teacher", "torchvision/nope"], ["torchvision has no classifier 'nope'"]),

@@ -11,6 +11,7 @@ from thumbnet import config
 from thumbnet.config import (
     CacheSettings,
     ColumnSettings,
+    DownscalerKind,
     DownscalerSettings,
     FeatureMappingSettings,
     LossSettings,
@@ -20,6 +21,7 @@ from thumbnet.config import (
     TrainSettings,
     ViewSettings,
     settings_from_dict,
+    student_channels,
 )
 from thumbnet.errors import ConfigError
 
@@ -87,7 +89,7 @@ CHANGED = TrainSettings(
         (OptimizerSettings, "ema_decay", [-0.1, 1.0], [0.0, 0.9999]),
         (OptimizerSettings, "accumulation_steps", [0, -1], [1]),
         (CacheSettings, "limit_gb", [0.0, -1.0], [0.001]),
-        (TrainSettings, "ratio", [1, 0, -4, 9], [2, 3, 4, 5, 6, 7, 8]),
+        (TrainSettings, "ratio", [0, -4, 9], [2, 3, 4, 5, 6, 7, 8]),
         (TrainSettings, "image_side", [0, -1], [1, None]),
         (TrainSettings, "epochs", [0, -1], [1]),
         (TrainSettings, "batch_size", [0, -1], [1]),
@@ -202,3 +204,31 @@ def test_every_setting_is_described(group: type) -> None:
 
 def test_fixed_downscalers_are_among_the_kinds() -> None:
     assert set(config.FIXED_DOWNSCALERS) < set(config.DownscalerKind.__args__)
+
+
+@pytest.mark.parametrize("kind", ["residual", "paper", "learned_resizer", "muller", "all_information"])
+def test_full_size_is_for_filters_alone(kind: DownscalerKind) -> None:
+    with pytest.raises(ConfigError, match=f"downscaler.kind is {kind}, but must be one of bicubic, area, lanczos with"):
+        TrainSettings(**REQUIRED, ratio=1, downscaler=DownscalerSettings(kind=kind))
+    for fixed in ("bicubic", "area", "lanczos"):
+        assert TrainSettings(**REQUIRED, ratio=1, downscaler=DownscalerSettings(kind=fixed)).ratio == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"kind": "bicubic", "start": "random"}, "downscaler.start is random, but must be natural with the kind"),
+        ({"kind": "muller", "start": "random"}, "downscaler.start is random, but must be natural with the kind"),
+        ({"weights": "runs/one", "start": "random"}, "downscaler.start is random, but must be left out with"),
+        ({"kind": "area", "weights": "runs/one"}, "downscaler.weights is runs/one, but must be left out with the kind"),
+        ({"frozen": True}, "downscaler.frozen is True, but must be given with downscaler.weights"),
+    ],
+)
+def test_a_downscalers_start_and_weights_fit_its_kind(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        DownscalerSettings(**wrong)
+
+
+def test_the_student_takes_three_channels_but_for_all_information() -> None:
+    assert student_channels(DownscalerSettings(), 4) == 3
+    assert student_channels(DownscalerSettings(kind="all_information"), 4) == 51

@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "devices",
         "checkpoint",
         "optimization",
+        "trained_downscaler",
         "teacher_outputs",
         "processes",
         "compilation",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from thumbnet.config import CacheSettings, LossSettings, TrainSettings, ViewSettings
+from thumbnet.config import CacheSettings, DownscalerSettings, LossSettings, TrainSettings, ViewSettings
 from thumbnet.errors import CheckpointError, ConfigError
 from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import record_of, require_same_record, settings_of
@@ -121,3 +121,14 @@ def test_what_a_kind_of_run_has_no_use_for_is_neither_kept_nor_compared(tmp_path
     assert "cl" in kept["loss"]
     require_same_record(run, record)
     assert settings_of(run) == SETTINGS
+
+
+def test_a_run_from_before_a_setting_existed_goes_on_at_its_default(run: RunFolder) -> None:
+    stored = run.read_config()
+    for name in ("start", "weights", "frozen"):
+        stored["downscaler"].pop(name)
+    run.begin(stored, overwrite=False)
+    require_same_record(run, record_of(SETTINGS, "fingerprint", LOSSES))
+    changed = replace(SETTINGS, downscaler=DownscalerSettings(start="random"))
+    with pytest.raises(ConfigError, match=r"begun with downscaler\.start natural, not random"):
+        require_same_record(run, record_of(changed, "fingerprint", LOSSES))

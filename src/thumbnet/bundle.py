@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from thumbnet.bundle_description import DESCRIPTION_FILE, BundleDescription, read_description, write_description
-from thumbnet.config import TrainSettings
+from thumbnet.bundle_description import BundleDescription, bundle_folder, read_description, write_description
+from thumbnet.config import DownscalerSettings, TrainSettings
 from thumbnet.data.pictures import upright_rgb
 from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise, picture_to_image, working_view
 from thumbnet.errors import ConfigError
@@ -25,6 +25,7 @@ from thumbnet.networks.architectures import build_classifier, reparameterise, re
 from thumbnet.networks.downscaler import build_downscaler, to_8bit
 from thumbnet.networks.hugging_face import config_of
 from thumbnet.networks.pair import Pair
+from thumbnet.networks.space_to_depth import statistics_of, widen_first_layer
 from thumbnet.networks.student import fit_student
 from thumbnet.networks.weights import load_weights, weights_as_bytes
 from thumbnet.profiling import count_macs, count_parameters
@@ -88,7 +89,7 @@ class ThumbNet(HubBundle):
             labels=labels,
             ratio=settings.ratio,
             preprocessing=preprocessing,
-            downscaler=settings.downscaler,
+            downscaler=DownscalerSettings(kind=settings.downscaler.kind, channels=settings.downscaler.channels),
             student=settings.student,
             multilabel=settings.multilabel,
             config=config_of(pair.student.network),
@@ -107,15 +108,15 @@ class ThumbNet(HubBundle):
         Raises:
             CheckpointError: If there is no bundle, it is damaged, or it needs code that is not allowed.
         """
-        folder = Path(path)
-        if not (folder / DESCRIPTION_FILE).exists():
-            folder = folder / "bundle"
+        folder = bundle_folder(Path(path))
         description = read_description(folder, Path(path))
         name = description.architecture
         require_trust(name, allow_code, f"the bundle in {folder}")
         student = build_classifier(name, "random", len(description.labels), description.config).network
         image_side = description.preprocessing.image_side
-        fit_student(student, description.student, image_side, image_side // description.ratio)
+        thumbnail_side = image_side // description.ratio
+        fit_student(student, description.student, image_side, thumbnail_side)
+        widen_first_layer(student, description.student_channels, thumbnail_side)
         if description.reparameterised:
             student = reparameterise(student)
         load_weights(student, folder / STUDENT_FILE)
@@ -165,6 +166,31 @@ class ThumbNet(HubBundle):
         """Side of the thumbnail, px."""
         return self.image_side // self.description.ratio
 
+    @property
+    def downscaler_macs(self) -> int:
+        """Multiply-accumulates of the downscaler for one image."""
+        return count_macs(self.downscaler, self.image_side)
+
+    @property
+    def student_macs(self) -> int:
+        """Multiply-accumulates of the student for one thumbnail."""
+        return count_macs(self.student, self.thumbnail_side, self.description.student_channels)
+
+    @property
+    def makes_pictures(self) -> bool:
+        """Whether what the student takes is a picture; `all_information` hands it more than that."""
+        return self.description.student_channels == 3
+
+    def require_pictures(self) -> None:
+        """Makes sure that thumbnails can be had.
+
+        Raises:
+            ConfigError: If the downscaler is a bound that makes no picture.
+        """
+        if not self.makes_pictures:
+            kind = self.description.downscaler.kind
+            raise ConfigError(f"downscaler: {kind} is a bound and makes no picture; train another --downscaler.kind")
+
     def thumbnail(self, picture: Image.Image) -> Image.Image:
         """Makes the thumbnail of a picture.
 
@@ -176,7 +202,9 @@ class ThumbNet(HubBundle):
 
         Raises:
             PictureError: If it is too small or too large to be a picture.
+            ConfigError: If the downscaler makes no pictures.
         """
+        self.require_pictures()
         return image_to_picture(self._thumbnail_values(upright_rgb(picture))[0])
 
     def classify(self, picture: Image.Image, top: int = 1, given: Given | None = None) -> Classification:
@@ -188,14 +216,17 @@ class ThumbNet(HubBundle):
             given: What `picture` is; by default one of exactly `thumbnail_side` × `thumbnail_side` is a thumbnail.
 
         Raises:
-            ConfigError: If `top` is less than 1, or a picture given as thumbnail has another size.
+            ConfigError: If `top` is less than 1, a picture given as thumbnail has another size, or the downscaler makes
+                no pictures.
             PictureError: If it is too small or too large to be a picture.
         """
         if top < 1:
             raise ConfigError(f"top is {top}, but must be 1 or more")
         upright = upright_rgb(picture)
         sides = (self.thumbnail_side, self.thumbnail_side)
-        given = given or ("thumbnail" if upright.size == sides else "picture")
+        given = given or ("thumbnail" if upright.size == sides and self.makes_pictures else "picture")
+        if given == "thumbnail":
+            self.require_pictures()
         if given == "thumbnail" and upright.size != sides:
             found = f"{upright.width}×{upright.height} px"
             raise ConfigError(
@@ -217,21 +248,27 @@ class ThumbNet(HubBundle):
 
     @torch.no_grad()
     def logits(self, thumbnail: Tensor) -> Tensor:
-        """The student's logits `[batch, classes]` for thumbnails `[batch, 3, side, side]` in [0, 1]."""
-        preprocessing = self.description.preprocessing
-        logits: Tensor = self.student(normalise(thumbnail, preprocessing.mean, preprocessing.std))
+        """The student's logits `[batch, classes]` for what `thumbnails` gives."""
+        preprocessing, channels = self.description.preprocessing, self.description.student_channels
+        mean, std = (statistics_of(values, channels) for values in (preprocessing.mean, preprocessing.std))
+        logits: Tensor = self.student(normalise(thumbnail, mean, std))
         return logits
 
     @torch.no_grad()
     def thumbnails(self, image: Tensor) -> Tensor:
-        """Thumbnails on the 8-bit grid for images `[batch, 3, image_side, image_side]` in [0, 1]."""
+        """Thumbnails `[batch, 3, side, side]` on the 8-bit grid for images `[batch, 3, image_side, image_side]`.
+
+        Both in [0, 1]. Where the downscaler makes no pictures, there are `description.student_channels` channels.
+        """
         return to_8bit(self.downscaler(image))
 
     def _card_facts(self) -> CardFacts:
-        sides = {"downscaler": (self.downscaler, self.image_side), "student": (self.student, self.thumbnail_side)}
         costs = {
-            name: {"macs": count_macs(network, side), "parameters": count_parameters(network)}
-            for name, (network, side) in sides.items()
+            name: {"macs": macs, "parameters": count_parameters(network)}
+            for name, network, macs in (
+                ("downscaler", self.downscaler, self.downscaler_macs),
+                ("student", self.student, self.student_macs),
+            )
         }
         return CardFacts(description=asdict(self.description), costs=costs)
 

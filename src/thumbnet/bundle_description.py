@@ -5,7 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from thumbnet.config import MAXIMUM_RATIO, MINIMUM_RATIO, DownscalerSettings, StudentSettings
+from thumbnet.config import (
+    MAXIMUM_RATIO,
+    MINIMUM_RATIO,
+    DownscalerSettings,
+    StudentSettings,
+    check_ratio,
+    student_channels,
+)
 from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import CheckpointError, ConfigError
 from thumbnet.storage import write_json
@@ -47,12 +54,23 @@ class BundleDescription:
             raise ConfigError("labels must be two or more different names")
         if not isinstance(self.ratio, int) or not MINIMUM_RATIO <= self.ratio <= MAXIMUM_RATIO:
             raise ConfigError(f"ratio is {self.ratio}, but must be from {MINIMUM_RATIO} to {MAXIMUM_RATIO}")
+        check_ratio(self.downscaler, self.ratio)
         if not isinstance(self.multilabel, bool):
             raise ConfigError(f"multilabel is {self.multilabel}, but must be true or false")
         if self.config is not None and not _is_model_config(self.config):
             raise ConfigError("config must hold a model_type and a number of num_labels")
         if self.preprocessing.image_side % self.ratio:
             raise ConfigError(f"ratio {self.ratio} does not divide image_side {self.preprocessing.image_side}")
+
+    @property
+    def student_channels(self) -> int:
+        """Channels of what the student takes: 3, and more where that is no picture."""
+        return student_channels(self.downscaler, self.ratio)
+
+
+def bundle_folder(path: Path) -> Path:
+    """The bundle's own folder, of a run folder or of itself."""
+    return path if (path / DESCRIPTION_FILE).exists() else path / "bundle"
 
 
 def _is_model_config(config: Any) -> bool:
@@ -63,7 +81,13 @@ def _is_model_config(config: Any) -> bool:
 
 def write_description(folder: Path, description: BundleDescription) -> None:
     """Writes thumbnet.json, atomically."""
-    write_json(folder / DESCRIPTION_FILE, {"format": FORMAT, **asdict(description)})
+    write_json(folder / DESCRIPTION_FILE, {"format": FORMAT, **_plain(description)})
+
+
+def _plain(description: BundleDescription) -> dict[str, Any]:
+    """Without how the downscaler was begun: what ships is trained."""
+    downscaler = {"kind": description.downscaler.kind, "channels": description.downscaler.channels}
+    return {**asdict(description), "downscaler": downscaler}
 
 
 def read_description(folder: Path, asked: Path) -> BundleDescription:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from thumbnet.accuracy import HEADLINES, accuracies, agreement
 from thumbnet.bundle import ThumbNet
-from thumbnet.config import TrainSettings
+from thumbnet.config import DownscalerSettings, TrainSettings
 from thumbnet.data.batches import Batch, LoaderSettings, evaluation_loader, to_image
 from thumbnet.data.datasets import Wanted
 from thumbnet.data.inspection import inspect
@@ -30,7 +30,7 @@ from thumbnet.errors import CheckpointError, DataError, NetworkError
 from thumbnet.networks.architectures import require_trust
 from thumbnet.networks.assembly import build_teacher
 from thumbnet.networks.class_names import check_same_classes
-from thumbnet.networks.downscaler import FixedDownscaler, to_8bit
+from thumbnet.networks.downscaler import build_downscaler, to_8bit
 from thumbnet.networks.student import make_student
 from thumbnet.profiling import count_macs, count_parameters
 from thumbnet.progress import Announcer
@@ -66,8 +66,9 @@ def evaluate(
         announcer: Shows progress; by default on standard error.
 
     Returns:
-        What is written to evaluation.json: accuracies as shares of 1, `macs` for one picture, bytes as means. For data
-        other than the run's own it is written to evaluations/NAME/ instead, and the run's own results stay.
+        What is written to evaluation.json: accuracies as shares of 1, `macs` for one picture, bytes as means (None of
+        a thumbnail that is no picture). For data other than the run's own it is written to evaluations/NAME/ instead,
+        and the run's own results stay.
 
     Raises:
         ThumbNetError: If the run or the data cannot be used together.
@@ -98,7 +99,7 @@ def evaluate(
     result["data"] = {"name": chosen, "pictures": len(pictures), "description": splits.description}
     result["bytes"] = {
         "image": round(float(np.mean([size_bytes(file) for file in pictures.files]))),
-        "thumbnail": round(answers.thumbnail_bytes),
+        "thumbnail": None if answers.thumbnail_bytes is None else round(answers.thumbnail_bytes),
     }
     rows = _prediction_rows(pictures, answers)
     if not own_data:
@@ -140,7 +141,7 @@ class _Networks:
 def _networks(bundle: ThumbNet, settings: TrainSettings, allow_code: bool, announcer: Announcer) -> _Networks:
     """The teacher and its untrained copy at thumbnail size; None where the teacher is not at hand."""
     device = next(bundle.student.parameters()).device
-    bicubic = FixedDownscaler(bundle.description.ratio, "bicubic").to(device)
+    bicubic = build_downscaler(DownscalerSettings(kind="bicubic"), bundle.description.ratio).to(device)
     try:
         require_trust(settings.teacher, allow_code, "the run's config.yaml")
         built = build_teacher(settings, bundle.labels)
@@ -157,7 +158,7 @@ def _networks(bundle: ThumbNet, settings: TrainSettings, allow_code: bool, annou
 class _Answers:
     labels: Tensor
     logits: dict[str, Tensor]
-    thumbnail_bytes: float
+    thumbnail_bytes: float | None
 
 
 @torch.no_grad()
@@ -176,6 +177,7 @@ def _ask(
     labels: list[Tensor] = []
     logits: dict[str, list[Tensor]] = {"student": [], "teacher": [], "untrained_bicubic": []}
     sizes: list[int] = []
+    asked = 0
     for batch in batches:
         image = to_image(batch, device)
         thumbnail, bicubic = bundle.thumbnails(image), to_8bit(networks.bicubic(image))
@@ -186,13 +188,17 @@ def _ask(
             logits["teacher"].append(networks.teacher(shown).float().cpu())
             logits["untrained_bicubic"].append(networks.untrained(small).float().cpu())
         for offset in range(len(image)):
-            if samples and (number := wanted.get(len(sizes) + offset)) is not None:
-                kinds = {"image": image, "bicubic": bicubic, "thumbnail": thumbnail}
+            if samples and (number := wanted.get(asked + offset)) is not None:
+                kinds = {"image": image, "bicubic": bicubic} | (
+                    {"thumbnail": thumbnail} if bundle.makes_pictures else {}
+                )
                 _save_sample(samples, number, {kind: values[offset] for kind, values in kinds.items()})
-        sizes += [len(_png(image_to_picture(small))) for small in thumbnail]
+        asked += len(image)
+        if bundle.makes_pictures:
+            sizes += [len(_png(image_to_picture(small))) for small in thumbnail]
         labels.append(batch.label)
     joined = {name: torch.cat(parts) for name, parts in logits.items() if parts}
-    return _Answers(labels=torch.cat(labels), logits=joined, thumbnail_bytes=float(np.mean(sizes)))
+    return _Answers(labels=torch.cat(labels), logits=joined, thumbnail_bytes=float(np.mean(sizes)) if sizes else None)
 
 
 def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers, kind: LabelKind) -> dict[str, Any]:
@@ -201,11 +207,11 @@ def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers, kind: L
         "metric": metric,
         "student": {
             **accuracies(student, labels, bundle.labels, kind),
-            "macs": count_macs(bundle.student, bundle.thumbnail_side),
+            "macs": bundle.student_macs,
             "parameters": count_parameters(bundle.student),
         },
         "downscaler": {
-            "macs": count_macs(bundle.downscaler, bundle.image_side),
+            "macs": bundle.downscaler_macs,
             "parameters": count_parameters(bundle.downscaler),
         },
         "ratio": bundle.description.ratio,

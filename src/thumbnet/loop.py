@@ -64,7 +64,8 @@ def train_epoch(loop: Loop, bar: StepBar) -> None:
         position.lr = float(loop.state.schedule.get_last_lr()[-1])
         loop.state.schedule.step()
         if not settings.sync_batchnorm:
-            processes.average_buffers(loop.state.pair)
+            for part in loop.state.pair.trained_parts:
+                processes.average_buffers(part)
         if loop.state.average is not None:
             loop.state.average.update(loop.state.pair, step=position.step)
         bar.update(position.step, losses)

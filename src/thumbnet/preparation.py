@@ -154,7 +154,8 @@ def prepare_loop(plan: Plan) -> Loop:
 def _starting_state(plan: Plan, order: EpochOrder | StreamOrder, device: torch.device) -> TrainingState:
     settings = plan.settings
     pair = _on_device(plan.assembly.pair, device)
-    if isinstance(pair.downscaler, PaperDownscaler):
+    chosen = settings.downscaler
+    if isinstance(pair.downscaler, PaperDownscaler) and chosen.start == "natural" and chosen.weights is None:
         # The whole first batch, so that every process begins with the same network.
         dataset = training_views(plan.train, settings, plan.assembly.preprocessing)
         whole = training_loader(dataset, training_order(plan.train, settings), LoaderSettings(workers=0))

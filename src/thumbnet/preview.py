@@ -10,12 +10,13 @@ from pathlib import Path
 
 from torch import nn
 
-from thumbnet.config import StudentSettings, TrainSettings
+from thumbnet.config import StudentSettings, TrainSettings, student_channels
 from thumbnet.errors import NetworkError
 from thumbnet.networks.adapters import fit_to_side
 from thumbnet.networks.architectures import Start, build_classifier
 from thumbnet.networks.assembly import Assembly, divided_side, fit_preprocessing
 from thumbnet.networks.downscaler import build_downscaler
+from thumbnet.networks.space_to_depth import widen_first_layer
 from thumbnet.networks.strides import strided_steps
 from thumbnet.networks.student import fit_student, option_name, padding_warning
 from thumbnet.networks.taps import LayerTrace, default_layers, trace_layers
@@ -84,17 +85,19 @@ def preview(settings: TrainSettings, announcer: Announcer | None = None) -> Prev
     traces = trace_layers(teacher, image_side)
     layers = settings.feature_mapping.layers or default_layers(traces)
     options = _options(settings.student, len(strided_steps(teacher, traces)))
+    channels = student_channels(settings.downscaler, settings.ratio)
     students: dict[str, NetworkPreview | str] = {}
     for option in announcer.track(options, len(options), "options"):
         student = copy.deepcopy(teacher)
         name = option_name(option) or PLAIN
         try:
             fit = fit_student(student, option, *sides, traces)
+            widen_first_layer(student, channels, sides[1])
         except NetworkError as error:
             students[name] = str(error)
         else:
             warning = padding_warning(fit, settings.ratio)
-            students[name] = _measure(student, sides[1], layers, fit.at_thumbnail_side, warning)
+            students[name] = _measure(student, sides[1], layers, fit.at_thumbnail_side, warning, channels)
     downscaler = build_downscaler(settings.downscaler, settings.ratio)
     return Preview(
         teacher=_measure(teacher, image_side, layers, traces),
@@ -112,16 +115,18 @@ def preview_lines(assembly: Assembly, settings: TrainSettings) -> tuple[str, ...
     student, thumbnail_side = pair.student.network, image_side // settings.ratio
     teacher_traces = trace_layers(teacher, image_side)
     layers = pair.student.layers or default_layers(teacher_traces)
+    channels = student_channels(settings.downscaler, settings.ratio)
+    student_traces = trace_layers(student, thumbnail_side, channels)
     option = option_name(settings.student)
     in_words = (
         network_line(_measure(teacher, image_side, layers, teacher_traces)),
-        network_line(_measure(student, thumbnail_side, layers, trace_layers(student, thumbnail_side))),
+        network_line(_measure(student, thumbnail_side, layers, student_traces, channels=channels)),
     )
     downscaler = format_macs(count_macs(pair.downscaler, image_side))
     return (
         f"teacher: {in_words[0]}",
         f"student: {in_words[1]}{f', {option}' if option else ''}",
-        f"downscaler: {settings.downscaler.kind}, {downscaler} MACs",
+        f"downscaler: {settings.downscaler.kind}, {downscaler} MACs{', frozen' if settings.downscaler.frozen else ''}",
     )
 
 
@@ -157,12 +162,17 @@ def _options(chosen: StudentSettings, steps: int) -> list[StudentSettings]:
 
 
 def _measure(
-    network: nn.Module, side: int, layers: Sequence[str], traces: Sequence[LayerTrace], warning: str | None = None
+    network: nn.Module,
+    side: int,
+    layers: Sequence[str],
+    traces: Sequence[LayerTrace],
+    warning: str | None = None,
+    channels: int = 3,
 ) -> NetworkPreview:
     shapes = {trace.name: trace.shape for trace in traces if trace.is_map}
     return NetworkPreview(
         side=side,
-        macs=count_macs(network, side),
+        macs=count_macs(network, side, channels),
         parameters=count_parameters(network),
         features={layer: shapes[layer] for layer in layers if layer in shapes},
         warning=warning,

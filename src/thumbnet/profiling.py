@@ -5,8 +5,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
-def count_macs(network: nn.Module, side: int) -> int:
-    """Multiply-accumulates (MACs) for one picture of `side` × `side` px: convolutions and matrix products.
+def count_macs(network: nn.Module, side: int, channels: int = 3) -> int:
+    """Multiply-accumulates (MACs) for one input of `channels` × `side` × `side`: convolutions and matrix products.
 
     PyTorch's counter counts two operations a MAC; this halves it. Normalisation, activations and pooling are not in it.
     """
@@ -15,7 +15,7 @@ def count_macs(network: nn.Module, side: int) -> int:
     parameter = next(network.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 3, side, side, device=device))
+        network(torch.zeros(1, channels, side, side, device=device))
     for module, mode in training.items():
         module.training = mode
     return int(counter.get_total_flops()) // 2

@@ -33,6 +33,7 @@ from thumbnet.run_data import OpenedPictures, open_pictures
 from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import record_of, require_same_record
 from thumbnet.teacher_evaluation import evaluate_classifier
+from thumbnet.trained_downscaler import load_trained_downscaler
 
 
 @processes.together()
@@ -73,6 +74,7 @@ def fit(
         pictures = open_pictures(settings, announcer)
         set_seed(settings.seed)
         assembly = assemble(settings, pictures.train.classes, tap_features=objective.needs_features)
+        load_trained_downscaler(assembly.pair.downscaler, settings.downscaler, settings.ratio)
     for line in preview_lines(assembly, settings):
         announcer.say(line)
     for warning in assembly.warnings:
@@ -169,6 +171,7 @@ def _settings(settings: TrainSettings | None, changes: Mapping[str, Any]) -> Tra
     except TypeError as error:
         raise ConfigError(f"settings: {error}; see thumbnet.TrainSettings") from error
     weights, others, class_map = settings.teacher_weights, settings.evaluation_data, settings.class_map
+    trained = settings.downscaler.weights
     return replace(
         settings,
         teacher=str(Path(settings.teacher).absolute()) if is_model_folder(settings.teacher) else settings.teacher,
@@ -176,12 +179,14 @@ def _settings(settings: TrainSettings | None, changes: Mapping[str, Any]) -> Tra
         evaluation_data=_absolute(others) if others else None,
         teacher_weights=weights if weights in ("pretrained", "random") else str(Path(weights).absolute()),
         class_map=str(Path(class_map).absolute()) if class_map else None,
+        downscaler=replace(settings.downscaler, weights=str(Path(trained).absolute()) if trained else None),
     )
 
 
 def _places(settings: TrainSettings) -> tuple[str, ...]:
     """What a run reads, and so must not be replaced by it."""
-    read = (settings.data, settings.evaluation_data, settings.teacher_weights, settings.class_map)
+    places = (settings.evaluation_data, settings.class_map, settings.downscaler.weights)
+    read = (settings.data, settings.teacher_weights, *places)
     return tuple(place for place in read if place is not None)
 
 
@@ -194,7 +199,8 @@ def teacher_settings(settings: TrainSettings) -> TrainSettings:
     loss = LossSettings(
         mm=0.0, kd=0.0, fm=0.0, cl=settings.loss.cl or 1.0, label_smoothing=settings.loss.label_smoothing
     )
-    return replace(settings, loss=loss, views=replace(settings.views, per_image=0), downscaler=DownscalerSettings())
+    views = replace(settings.views, per_image=0)
+    return replace(settings, loss=loss, views=views, ratio=TrainSettings.ratio, downscaler=DownscalerSettings())
 
 
 def _finish_teacher(

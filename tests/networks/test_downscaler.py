@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from thumbnet.config import FIXED_DOWNSCALERS, DownscalerKind, DownscalerSettings
+from thumbnet.config import FIXED_DOWNSCALERS, FIXED_FILTERS, DownscalerKind, DownscalerSettings, student_channels
 from thumbnet.data.preprocessing import image_to_picture, picture_to_image
 from thumbnet.errors import ConfigError
 from thumbnet.networks.downscaler import (
@@ -24,6 +24,7 @@ from thumbnet.networks.downscaler import (
     strides_for,
     to_8bit,
 )
+from thumbnet.profiling import count_macs
 
 SmoothImages = Callable[[int, int, int], Tensor]
 RATIOS = range(2, 9)
@@ -37,13 +38,17 @@ def build(kind: DownscalerKind, ratio: int) -> nn.Module:
     return build_downscaler(DownscalerSettings(kind=kind), ratio)
 
 
+def channels_of(kind: DownscalerKind, ratio: int) -> int:
+    return student_channels(DownscalerSettings(kind=kind), ratio)
+
+
 @every_ratio
 @every_kind
 def test_thumbnail_is_ratio_times_smaller_at_any_divisible_size(kind: DownscalerKind, ratio: int) -> None:
     downscaler = build(kind, ratio)
     for rows, columns in ((1, 2), (4, 4), (7, 5)):
         image = torch.rand(2, 3, rows * ratio, columns * ratio)
-        assert downscaler(image).shape == (2, 3, rows, columns)
+        assert downscaler(image).shape == (2, channels_of(kind, ratio), rows, columns)
 
 
 @every_ratio
@@ -66,7 +71,8 @@ def test_a_flat_image_stays_flat_up_to_its_border(kind: DownscalerKind, ratio: i
     grey = torch.full((2, 3, 6 * ratio, 6 * ratio), 0.25)
     if isinstance(downscaler, PaperDownscaler):
         downscaler.calibrate(grey)
-    assert torch.allclose(downscaler.eval()(grey), torch.full((2, 3, 6, 6), 0.25), atol=1e-5)
+    wanted = torch.full((2, channels_of(kind, ratio), 6, 6), 0.25)
+    assert torch.allclose(downscaler.eval()(grey), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -78,9 +84,9 @@ def test_the_two_strides_multiply_to_the_ratio_as_evenly_as_they_can(ratio: int,
     assert (layers.conv1.stride[0], layers.conv2.stride[0]) == strides
 
 
-@pytest.mark.parametrize("ratio", [0, 1, 9])
+@pytest.mark.parametrize("ratio", [0, 9])
 def test_ratio_out_of_range_is_refused_with_the_range(ratio: int) -> None:
-    with pytest.raises(ConfigError, match=f"ratio is {ratio}, but must be a whole number from 2 to 8"):
+    with pytest.raises(ConfigError, match=f"ratio is {ratio}, but must be a whole number from 1 to 8"):
         build_downscaler(DownscalerSettings(), ratio)
 
 
@@ -215,3 +221,84 @@ def test_8bit_passes_gradients_straight_through() -> None:
     to_8bit(thumbnail).backward(gradient)
     assert thumbnail.grad is not None
     assert torch.equal(thumbnail.grad, gradient)
+
+
+@pytest.mark.parametrize("kind", FIXED_FILTERS)
+def test_at_ratio_1_a_filter_is_the_identity_and_costs_nothing(kind: DownscalerKind) -> None:
+    downscaler = build(kind, 1)
+    image = torch.rand(1, 3, 6, 5)
+    assert torch.equal(downscaler(image), image)
+    assert count_macs(downscaler, 32) == 0
+
+
+def test_at_ratio_1_there_is_nothing_to_learn() -> None:
+    with pytest.raises(ConfigError, match=r"downscaler\.kind is paper, but must be one of bicubic, area, lanczos"):
+        build_downscaler(DownscalerSettings(kind="paper"), 1)
+
+
+def filter_macs(side: int, ratio: int, taps: int, planes: int) -> int:
+    """One pass down, one across, and in each a plane of ones for the border."""
+    small = side // ratio
+    return (planes + 1) * taps * (small * side + small * small)
+
+
+@pytest.mark.parametrize(
+    ("kind", "macs"),
+    [
+        ("area", filter_macs(32, 4, 4, 3)),
+        ("bicubic", filter_macs(32, 4, 16, 3)),
+        ("lanczos", filter_macs(32, 4, 24, 3)),
+        ("paper", 16 * 16 * 16 * 75 + 8 * 8 * 3 * 25 * 16),
+        ("residual", filter_macs(32, 4, 16, 3) + 16 * 16 * 16 * 75 + 8 * 8 * 3 * 25 * 16),
+        (
+            "learned_resizer",
+            32 * 32 * (16 * 3 * 49 + 16 * 16)
+            + filter_macs(32, 4, 8, 3)
+            + filter_macs(32, 4, 8, 16)
+            + 8 * 8 * (3 * 16 * 16 * 9 + 3 * 16 * 49),
+        ),
+        # Two blurs of 9 taps, the pass down on 8 px more a row; three resizes.
+        ("muller", 2 * 3 * 9 * (32 * 40 + 32 * 32) + 3 * filter_macs(32, 4, 16, 3)),
+        ("all_information", filter_macs(32, 4, 16, 3)),
+    ],
+)
+def test_every_kind_costs_what_its_layers_cost_by_hand(kind: DownscalerKind, macs: int) -> None:
+    assert count_macs(build(kind, 4), 32) == macs
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in FIXED_DOWNSCALERS])
+def test_gradients_reach_every_parameter_after_a_first_step(kind: DownscalerKind) -> None:
+    downscaler = build(kind, 4)
+    torch.manual_seed(0)
+    image, target = torch.rand(4, 3, 32, 32) * 0.5 + 0.25, torch.rand(4, 3, 8, 8)
+    optimizer = torch.optim.SGD(downscaler.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        (downscaler(image) - target).square().mean().backward()
+        optimizer.step()
+    for name, parameter in downscaler.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name
+
+
+@pytest.mark.parametrize("kind", ["paper", "residual", "learned_resizer"])
+def test_a_random_start_is_not_a_plain_thumbnail(kind: DownscalerKind, smooth_images: SmoothImages) -> None:
+    image = smooth_images(4, 32, 32)
+    torch.manual_seed(0)
+    random = build_downscaler(DownscalerSettings(kind=kind, start="random"), 4)
+    assert (random(image) - FixedDownscaler(4, "bicubic")(image)).abs().mean() > 0.05
+    for module in random.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert torch.equal(module.weight, torch.ones_like(module.weight))
+        if isinstance(module, nn.Conv2d):
+            assert (module.weight != 0).all()
+
+
+@every_kind
+def test_every_kind_exports_as_plain_operations(kind: DownscalerKind) -> None:
+    downscaler = build(kind, 4).eval()
+    image = torch.rand(1, 3, 32, 32)
+    program = torch.export.export(downscaler, (image,))
+    assert torch.allclose(program.module()(image), downscaler(image), atol=1e-6)
+    called = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+    assert not [name for name in called if "upsample" in name or "interpolate" in name]

@@ -26,6 +26,7 @@ from thumbnet.run_folder import RECORD_KEY
 DESCRIPTION = "Turns any well-trained image classifier into one that works on thumbnails."
 POSITIONAL = ("run", "files", "source", "output_folder", "repository")
 SWITCHES = (
+    "--downscaler.frozen",
     "--student.keep_stem_resolution",
     "--student.dilate_last_stage",
     "--cache.pixels",
@@ -177,7 +178,7 @@ def _info_parser() -> Parser:
     parser.add_argument(
         "--teacher_weights", type=str, default="random", help="random: costs and features are the same with any."
     )
-    parser.add_argument("--ratio", type=int, default=4, help="Downscale factor per side, 2 to 8.")
+    parser.add_argument("--ratio", type=int, default=4, help="Downscale factor per side, 1 to 8.")
     parser.add_argument("--image_side", type=int | None, default=None, help="By default the teacher's own, px.")
     for name, kind in (
         ("downscaler", DownscalerSettings),

@@ -8,7 +8,7 @@ from rich.table import Table
 from thumbnet.bundle import Classification, ThumbNet
 from thumbnet.networks.student import option_name
 from thumbnet.preview import NetworkPreview, Preview
-from thumbnet.profiling import count_macs, count_parameters, format_macs
+from thumbnet.profiling import count_parameters, format_macs
 from thumbnet.report.wording import METRICS
 
 MOST_CLASSES = 20
@@ -82,15 +82,14 @@ def info_table(bundle: ThumbNet) -> Table:
     table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    downscaler_macs = format_macs(count_macs(bundle.downscaler, bundle.image_side))
     rows = {
         "architecture": description.architecture,
         "labels": shown,
         "ratio": f"{description.ratio} per side, {description.ratio**2} times fewer pixels",
         "image": description.preprocessing.summary,
         "thumbnail": f"{bundle.thumbnail_side} px",
-        "downscaler": f"{description.downscaler.kind}, {downscaler_macs} MACs",
-        "student": f"{format_macs(count_macs(bundle.student, bundle.thumbnail_side))} MACs, "
+        "downscaler": f"{description.downscaler.kind}, {format_macs(bundle.downscaler_macs)} MACs",
+        "student": f"{format_macs(bundle.student_macs)} MACs, "
         f"{count_parameters(bundle.student):,} parameters"
         + (f", {option}" if (option := option_name(description.student)) else "")
         + (", reparameterised" if description.reparameterised else ""),

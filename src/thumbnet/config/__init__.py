@@ -8,10 +8,13 @@ from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, Vie
 from thumbnet.config.losses import LossSettings, OptimizerSettings
 from thumbnet.config.networks import (
     FIXED_DOWNSCALERS,
+    FIXED_FILTERS,
     DownscalerKind,
     DownscalerSettings,
     FeatureMappingSettings,
     StudentSettings,
+    check_ratio,
+    student_channels,
 )
 from thumbnet.config.run import (
     MAXIMUM_RATIO,
@@ -23,6 +26,7 @@ from thumbnet.config.run import (
 
 __all__ = [
     "FIXED_DOWNSCALERS",
+    "FIXED_FILTERS",
     "MAXIMUM_RATIO",
     "MINIMUM_RATIO",
     "UNUSED_BY_TEACHERS",
@@ -37,5 +41,7 @@ __all__ = [
     "StudentSettings",
     "TrainSettings",
     "ViewSettings",
+    "check_ratio",
     "settings_from_dict",
+    "student_channels",
 ]

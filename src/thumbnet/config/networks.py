@@ -5,8 +5,14 @@ from typing import Literal, get_args
 
 from thumbnet.config.checks import require
 
-DownscalerKind = Literal["paper", "residual", "bicubic", "area", "lanczos"]
-FIXED_DOWNSCALERS: tuple[str, ...] = ("bicubic", "area", "lanczos")
+DownscalerKind = Literal[
+    "paper", "residual", "bicubic", "area", "lanczos", "learned_resizer", "muller", "all_information"
+]
+DownscalerStart = Literal["natural", "random"]
+FIXED_FILTERS: tuple[str, ...] = ("bicubic", "area", "lanczos")
+FIXED_DOWNSCALERS: tuple[str, ...] = (*FIXED_FILTERS, "all_information")
+# The kinds whose natural start is something other than what PyTorch draws; MULLER's few numbers have one start only.
+STARTED_DOWNSCALERS: tuple[str, ...] = ("paper", "residual", "learned_resizer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,17 +21,51 @@ class DownscalerSettings:
 
     Attributes:
         kind: `residual` adds a learned correction to a bicubic thumbnail; `paper` is the paper's two layers alone;
-            `bicubic`, `area` and `lanczos` are fixed filters with antialiasing.
-        channels: Hidden channels of the two learned layers; must be more than 3.
+            `bicubic`, `area` and `lanczos` are fixed filters with antialiasing; `learned_resizer` and `muller` are
+            those of other papers, to compare with; `all_information` hands the student every pixel and makes no
+            picture: an upper bound, not a thumbnail.
+        channels: Hidden channels of `paper`, `residual` and `learned_resizer`; must be more than 3.
+        start: `natural` starts a learned kind as a plain thumbnail; `random` leaves PyTorch's start, to measure what
+            that is worth.
+        weights: A run or bundle folder whose trained downscaler, of the same kind, channels and ratio, to begin with.
+        frozen: Keep the downscaler of `weights` exactly as it is.
     """
 
     kind: DownscalerKind = "residual"
     channels: int = 16
+    start: DownscalerStart = "natural"
+    weights: str | None = None
+    frozen: bool = False
 
     def __post_init__(self) -> None:
-        kinds = get_args(DownscalerKind)
+        kinds, starts = get_args(DownscalerKind), get_args(DownscalerStart)
         require(self.kind in kinds, "downscaler.kind", self.kind, f"one of {', '.join(kinds)}")
         require(self.channels > 3, "downscaler.channels", self.channels, "more than 3")
+        require(self.start in starts, "downscaler.start", self.start, f"one of {', '.join(starts)}")
+        started = self.start == "natural" or self.kind in STARTED_DOWNSCALERS
+        require(started, "downscaler.start", self.start, f"natural with the kind {self.kind}")
+        begun = self.start == "natural" or self.weights is None
+        require(begun, "downscaler.start", self.start, "left out with downscaler.weights, which are the start")
+        learned = self.weights is None or self.kind not in FIXED_DOWNSCALERS
+        require(learned, "downscaler.weights", self.weights, f"left out with the kind {self.kind}, which has none")
+        require(isinstance(self.frozen, bool), "downscaler.frozen", self.frozen, "true or false")
+        known = not self.frozen or self.weights is not None
+        require(known, "downscaler.frozen", True, "given with downscaler.weights, which it keeps")
+
+
+def check_ratio(downscaler: DownscalerSettings, ratio: int) -> None:
+    """Refuses ratio 1 with a downscaler that is more than a filter: there is nothing to make smaller.
+
+    Raises:
+        ConfigError: Naming the kinds that are allowed.
+    """
+    allowed = f"one of {', '.join(FIXED_FILTERS)} with ratio 1, where the thumbnail is the image"
+    require(ratio != 1 or downscaler.kind in FIXED_FILTERS, "downscaler.kind", downscaler.kind, allowed)
+
+
+def student_channels(downscaler: DownscalerSettings, ratio: int) -> int:
+    """Channels of what the student takes: 3, and with `all_information` 3·ratio² more."""
+    return 3 + 3 * ratio**2 if downscaler.kind == "all_information" else 3
 
 
 @dataclass(frozen=True, kw_only=True)

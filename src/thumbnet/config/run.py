@@ -8,10 +8,10 @@ from typing import Any, Literal
 from thumbnet.config.checks import require
 from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, ViewSettings
 from thumbnet.config.losses import LossSettings, OptimizerSettings
-from thumbnet.config.networks import DownscalerSettings, FeatureMappingSettings, StudentSettings
+from thumbnet.config.networks import DownscalerSettings, FeatureMappingSettings, StudentSettings, check_ratio
 from thumbnet.errors import ConfigError
 
-MINIMUM_RATIO, MAXIMUM_RATIO = 2, 8
+MINIMUM_RATIO, MAXIMUM_RATIO = 1, 8
 # Fine-tuning a teacher has no thumbnail, no second network and no second look at a view.
 UNUSED_BY_TEACHERS: tuple[str, ...] = ("ratio", "downscaler", "student", "feature_mapping", "cache", "views.per_image")
 UNUSED_BY_TEACHERS += ("loss.mm", "loss.cl", "loss.kd", "loss.fm", "loss.temperature", "unlabelled", "teacher_classes")
@@ -29,7 +29,8 @@ class TrainSettings:
         output: The run folder to create.
         evaluation_data: Where the pictures to evaluate on are, if not in `data`.
         teacher_weights: `pretrained`, a `.safetensors` or `.pth` file, or `random` (for tests).
-        ratio: Downscale factor per side, 2 to 8; 4 means 16 times fewer pixels.
+        ratio: Downscale factor per side, 2 to 8; 4 means 16 times fewer pixels. 1 keeps the full size, for comparison:
+            the thumbnail is the image.
         image_side: Side of the teacher's input, px; by default the teacher's own.
         epochs: Passes over the training pictures.
         batch_size: Pictures per optimiser step.
@@ -120,6 +121,7 @@ class TrainSettings:
 
     def _check_together(self) -> None:
         """What is right alone, and wrong beside another setting."""
+        check_ratio(self.downscaler, self.ratio)
         require(not (self.multilabel and self.unlabelled), "multilabel", True, "given without --unlabelled")
         fresh = not (self.mix.on and self.views.per_image)
         asked = "0 with --mix.mixup or --mix.cutmix: the teacher has to be asked about each mix"

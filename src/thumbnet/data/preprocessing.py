@@ -146,9 +146,9 @@ def image_to_picture(image: Float[Tensor, "3 height width"]) -> Image.Image:
 
 
 def normalise(
-    image: Float[Tensor, "batch 3 height width"], mean: Sequence[float], std: Sequence[float]
-) -> Float[Tensor, "batch 3 height width"]:
-    """Image or thumbnail values in [0, 1] to what a classifier takes: `(image - mean) / std`."""
-    shift = torch.tensor(mean, dtype=image.dtype, device=image.device).view(3, 1, 1)
-    scale = torch.tensor(std, dtype=image.dtype, device=image.device).view(3, 1, 1)
+    image: Float[Tensor, "batch channels height width"], mean: Sequence[float], std: Sequence[float]
+) -> Float[Tensor, "batch channels height width"]:
+    """Image or thumbnail values in [0, 1] to what a classifier takes: `(image - mean) / std`, channel by channel."""
+    shift = torch.tensor(mean, dtype=image.dtype, device=image.device).view(-1, 1, 1)
+    scale = torch.tensor(std, dtype=image.dtype, device=image.device).view(-1, 1, 1)
     return (image - shift) / scale

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from thumbnet.config import TrainSettings
+from thumbnet.config import TrainSettings, student_channels
 from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import ConfigError, NetworkError
 from thumbnet.networks.adapters import fit_to_side
@@ -16,6 +16,7 @@ from thumbnet.networks.data_config import at_side
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.feature_mapping import FeatureMapping, build_feature_mapping
 from thumbnet.networks.pair import Pair
+from thumbnet.networks.space_to_depth import statistics_of, widen_first_layer
 from thumbnet.networks.student import fit_student, padding_warning
 from thumbnet.networks.taps import TappedNetwork, default_layers, trace_layers
 from thumbnet.networks.teacher import Teacher, check_classes, count_classes
@@ -92,8 +93,16 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
         shapes = {trace.name: trace.shape for trace in teacher_traces if trace.name in layers}
     else:
         tapped_teacher = TappedNetwork(classifier.network)
-    downscaler = build_downscaler(settings.downscaler, settings.ratio)
-    pair = Pair(downscaler, TappedNetwork(student, layers), mapping, preprocessing.mean, preprocessing.std)
+    channels = student_channels(settings.downscaler, settings.ratio)
+    widen_first_layer(student, channels, thumbnail_side)
+    pair = Pair(
+        build_downscaler(settings.downscaler, settings.ratio),
+        TappedNetwork(student, layers),
+        mapping,
+        statistics_of(preprocessing.mean, channels),
+        statistics_of(preprocessing.std, channels),
+        frozen_downscaler=settings.downscaler.frozen,
+    )
     return Assembly(
         teacher=Teacher(tapped_teacher),
         pair=pair,

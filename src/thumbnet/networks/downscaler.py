@@ -1,49 +1,68 @@
-"""E: image to thumbnail. Two learned kinds and three fixed filters behind the same call.
+"""E: image to thumbnail. The learned kinds and the fixed filters behind the same call.
 
 Every downscaler maps image values in [0, 1] to thumbnail values in [0, 1]; `to_8bit` then puts them on the grid that a
 PNG can hold. All are convolutions, so they run at any size divisible by the ratio and export as they are.
 """
 
 import math
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from thumbnet.config import FIXED_DOWNSCALERS, MAXIMUM_RATIO, MINIMUM_RATIO, DownscalerSettings
+from thumbnet.config import FIXED_FILTERS, MAXIMUM_RATIO, MINIMUM_RATIO, DownscalerSettings, check_ratio
 from thumbnet.data.preprocessing import levels_to_values
 from thumbnet.errors import ConfigError
+from thumbnet.networks.filters import AntialiasedResize, FilterName, filter_value
+from thumbnet.networks.learned_resizer import LearnedResizer
+from thumbnet.networks.muller import MullerResizer
+from thumbnet.networks.space_to_depth import AllInformation
 
-FilterName = Literal["bicubic", "area", "lanczos"]
 KERNEL_SIDE = 5
 LEVELS = 255
 
 
 def build_downscaler(settings: DownscalerSettings, ratio: int) -> nn.Module:
-    """Builds E.
+    """Builds E, untrained.
 
     Args:
-        settings: Kind and size.
-        ratio: Downscale factor per side, 2 to 8.
+        settings: Kind, size and start.
+        ratio: Downscale factor per side, 2 to 8; 1 with a fixed filter, whose thumbnail is then the image.
 
     Returns:
-        A module `[batch, 3, H, W]` → `[batch, 3, H/ratio, W/ratio]`, both in [0, 1], H and W divisible by the ratio.
+        A module `[batch, 3, H, W]` → `[batch, 3, H/ratio, W/ratio]`, both in [0, 1], H and W divisible by the ratio;
+        of `all_information` with 3 + 3·ratio² channels.
 
     Raises:
-        ConfigError: If the ratio is out of range.
+        ConfigError: If the ratio is out of range, or 1 with a kind that has something to learn.
     """
     if not MINIMUM_RATIO <= ratio <= MAXIMUM_RATIO:
         raise ConfigError(f"ratio is {ratio}, but must be a whole number from {MINIMUM_RATIO} to {MAXIMUM_RATIO}")
-    if settings.kind in FIXED_DOWNSCALERS:
+    check_ratio(settings, ratio)
+    if ratio == 1:
+        return nn.Identity()
+    if settings.kind in FIXED_FILTERS:
         return FixedDownscaler(ratio, cast(FilterName, settings.kind))
-    if settings.kind == "paper":
-        return PaperDownscaler(ratio, settings.channels)
-    return ResidualDownscaler(ratio, settings.channels)
+    channels, random = settings.channels, settings.start == "random"
+    match settings.kind:
+        case "all_information":
+            built: nn.Module = AllInformation(ratio)
+        case "muller":
+            built = MullerResizer(ratio)
+        case "learned_resizer":
+            built = LearnedResizer(ratio, channels, random_start=random)
+        case "paper":
+            built = PaperDownscaler(ratio, channels, random_start=random)
+        case _:
+            built = ResidualDownscaler(ratio, channels, random_start=random)
+    return built
 
 
-def to_8bit(thumbnail: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
+def to_8bit(
+    thumbnail: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, "batch channels height width"]:
     """Rounds to the 256 levels of an 8-bit picture; gradients pass straight through.
 
     Gives exactly the values that reading the saved picture gives: `round(255 x) / 255`. Not in the paper.
@@ -79,28 +98,16 @@ class FixedDownscaler(nn.Module):
         name: `bicubic` (a = -0.5), `area` (box) or `lanczos` (3 lobes).
     """
 
-    kernel: Tensor
-
     def __init__(self, ratio: int, name: FilterName) -> None:
         super().__init__()
-        self.ratio = ratio
-        taps, self.padding = _resize_taps(ratio, name)
-        self.register_buffer("kernel", torch.tensor(taps, dtype=torch.float32), persistent=False)
+        self.resize = AntialiasedResize(ratio, name)
 
     def forward(
         self, image: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 small_height small_width"]:
-        """Filters and subsamples; at the border the kernel's share inside the image is scaled to 1, as in Pillow."""
-        batch, channels, height, width = image.shape
-        planes = image.reshape(batch * channels, 1, height, width)
-        planes = self._along(planes, self.kernel.view(1, 1, -1, 1), (self.ratio, 1), (self.padding, 0))
-        planes = self._along(planes, self.kernel.view(1, 1, 1, -1), (1, self.ratio), (0, self.padding))
-        return planes.reshape(batch, channels, height // self.ratio, width // self.ratio).clamp(0, 1)
-
-    def _along(self, planes: Tensor, kernel: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
-        kernel = kernel.to(planes.dtype)
-        inside = functional.conv2d(torch.ones_like(planes[:1]), kernel, stride=stride, padding=padding)
-        return functional.conv2d(planes, kernel, stride=stride, padding=padding) / inside
+        """Image to thumbnail values in [0, 1]."""
+        thumbnail: Tensor = self.resize(image)
+        return thumbnail.clamp(0, 1)
 
 
 class TwoLayers(nn.Module):
@@ -137,11 +144,14 @@ class PaperDownscaler(nn.Module):
     Args:
         ratio: Downscale factor per side.
         channels: Hidden channels, more than 3.
+        random_start: Leave PyTorch's own start, to measure what ours is worth; `calibrate` is not to be called then.
     """
 
-    def __init__(self, ratio: int, channels: int) -> None:
+    def __init__(self, ratio: int, channels: int, *, random_start: bool = False) -> None:
         super().__init__()
         self.layers = TwoLayers(ratio, channels)
+        if random_start:
+            return
         with torch.no_grad():
             self.layers.conv2.weight.zero_()
             for colour in range(3):
@@ -180,14 +190,16 @@ class ResidualDownscaler(nn.Module):
     Args:
         ratio: Downscale factor per side.
         channels: Hidden channels, more than 3.
+        random_start: Let the correction start with PyTorch's own scale of 1, to measure what the start at 0 is worth.
     """
 
-    def __init__(self, ratio: int, channels: int) -> None:
+    def __init__(self, ratio: int, channels: int, *, random_start: bool = False) -> None:
         super().__init__()
         self.bicubic = FixedDownscaler(ratio, "bicubic")
         self.correction = TwoLayers(ratio, channels)
-        nn.init.zeros_(self.correction.norm2.weight)
-        nn.init.zeros_(self.correction.norm2.bias)
+        if not random_start:
+            nn.init.zeros_(self.correction.norm2.weight)
+            nn.init.zeros_(self.correction.norm2.bias)
 
     def forward(
         self, image: Float[Tensor, "batch 3 height width"]
@@ -220,31 +232,5 @@ def _smoothing_taps(stride: int) -> list[float]:
     """The antialiased bicubic kernel for this stride, cut to the five taps that a layer has."""
     before = math.floor((KERNEL_SIDE - stride) / 2)
     centre = before + (stride - 1) / 2
-    weights = [_filter_value("bicubic", (tap - centre) / stride) for tap in range(KERNEL_SIDE)]
+    weights = [filter_value("bicubic", (tap - centre) / stride) for tap in range(KERNEL_SIDE)]
     return [weight / sum(weights) for weight in weights]
-
-
-def _resize_taps(ratio: int, name: FilterName) -> tuple[list[float], int]:
-    """Weights of the pixels under one thumbnail pixel, and how many of them lie before its block."""
-    support = {"area": 0.5, "bicubic": 2.0, "lanczos": 3.0}[name] * ratio
-    centre = (ratio - 1) / 2
-    first, last = math.floor(centre - support) + 1, math.ceil(centre + support) - 1
-    if name == "area":
-        first, last = 0, ratio - 1
-    weights = [_filter_value(name, (tap - centre) / ratio) for tap in range(first, last + 1)]
-    return [weight / sum(weights) for weight in weights], -first
-
-
-def _filter_value(name: FilterName, x: float) -> float:
-    x = abs(x)
-    if name == "area":
-        return 1.0 if x <= 0.5 else 0.0
-    if name == "lanczos":
-        return _sinc(x) * _sinc(x / 3) if x < 3 else 0.0
-    if x < 1:
-        return 1.5 * x**3 - 2.5 * x**2 + 1
-    return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x < 2 else 0.0
-
-
-def _sinc(x: float) -> float:
-    return math.sin(math.pi * x) / (math.pi * x) if x else 1.0

@@ -45,7 +45,7 @@ class HuggingFaceClassifier(nn.Module):
         # Learned positions are fitted to the input's side at every call, so weights keep their shapes.
         self.options = {"interpolate_pos_encoding": True} if "interpolate_pos_encoding" in takes else {}
 
-    def forward(self, normalised: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes"]:
+    def forward(self, normalised: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
         """Logits."""
         logits: Tensor = self.model(pixel_values=normalised, **self.options).logits
         return logits

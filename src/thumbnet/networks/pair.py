@@ -17,7 +17,7 @@ class PairOutput(NamedTuple):
     """What one pass of E and S gives.
 
     Attributes:
-        thumbnail: On the 8-bit grid in [0, 1].
+        thumbnail: On the 8-bit grid in [0, 1]; of a downscaler that gives more than a picture, the picture alone.
         logits: The student's.
         features: The student's tapped features, by layer.
         decoded: The same at the teacher's size.
@@ -36,8 +36,9 @@ class Pair(nn.Module):
         downscaler: E.
         student: S with its taps.
         feature_mapping: Decoders of the tapped features; training only.
-        mean: Of S's normalisation.
+        mean: Of S's normalisation, for every channel that S takes.
         std: Of S's normalisation.
+        frozen_downscaler: E is not trained: no gradients, and eval mode whatever `train` is called with.
     """
 
     def __init__(
@@ -47,6 +48,8 @@ class Pair(nn.Module):
         feature_mapping: FeatureMapping,
         mean: Sequence[float],
         std: Sequence[float],
+        *,
+        frozen_downscaler: bool = False,
     ) -> None:
         super().__init__()
         self.downscaler = downscaler
@@ -54,6 +57,22 @@ class Pair(nn.Module):
         self.feature_mapping = feature_mapping
         self.mean = tuple(mean)
         self.std = tuple(std)
+        self.frozen_downscaler = frozen_downscaler
+        if frozen_downscaler:
+            downscaler.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Pair":
+        """As for every module, but a frozen downscaler keeps its batch norm's statistics."""
+        super().train(mode)
+        if self.frozen_downscaler:
+            self.downscaler.eval()
+        return self
+
+    @property
+    def trained_parts(self) -> tuple[nn.Module, ...]:
+        """The modules that training changes."""
+        own = () if self.frozen_downscaler else (self.downscaler,)
+        return (*own, self.student, self.feature_mapping)
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> PairOutput:
         """Image values in [0, 1] to everything that a loss may look at."""
@@ -61,4 +80,4 @@ class Pair(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             thumbnail = to_8bit(self.downscaler(image.float()))
         logits, features = self.student(normalise(thumbnail, self.mean, self.std))
-        return PairOutput(thumbnail, logits, features, self.feature_mapping(features))
+        return PairOutput(thumbnail[:, :3], logits, features, self.feature_mapping(features))

@@ -42,7 +42,7 @@ class TappedNetwork(nn.Module):
                 )
 
     def forward(
-        self, normalised: Float[Tensor, "batch 3 height width"]
+        self, normalised: Float[Tensor, "batch channels height width"]
     ) -> tuple[Float[Tensor, "batch classes"], Features]:
         """Logits, and the output of each tapped layer by name, as a map."""
         features: Features = {}
@@ -88,12 +88,13 @@ class LayerTrace:
     side_before: int | None
 
 
-def trace_layers(network: nn.Module, side: int) -> list[LayerTrace]:
+def trace_layers(network: nn.Module, side: int, channels: int = 3) -> list[LayerTrace]:
     """Runs one grey image through and lists every layer with a tensor output, in order of completion.
 
     Args:
         network: Any classifier; its mode and its buffers are left as they were.
         side: Side of the image, px.
+        channels: Of the image.
 
     Raises:
         NetworkError: If the network cannot run at this side; the message names the layer that broke.
@@ -136,7 +137,7 @@ def trace_layers(network: nn.Module, side: int) -> list[LayerTrace]:
     network.eval()
     try:
         with torch.no_grad():
-            network(torch.zeros(1, 3, side, side, device=device))
+            network(torch.zeros(1, channels, side, side, device=device))
     except (RuntimeError, ValueError, IndexError, AssertionError, ZeroDivisionError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         layer = next((name for name in reversed(entered) if name), "its first layer")

@@ -51,7 +51,9 @@ def key_sentence(evaluation: Evaluation | None, ratio: int) -> str:
     """What came out, in one sentence, whatever was measured."""
     if evaluation is None or not evaluated_networks(evaluation):
         return "This run has not been evaluated yet."
-    thumbnails = f"on thumbnails with {times(ratio**2)} times fewer pixels"
+    thumbnails = f"on thumbnails with {times(ratio**2)} times fewer pixels" if ratio > 1 else "on pictures of full size"
+    if (evaluation.get("bytes") or {}).get("thumbnail", 0) is None:
+        thumbnails = "handed every pixel of the image: a bound, not a thumbnail"
     retention = evaluation.get("retention")
     if retention is not None:
         return f"The student keeps {percent(retention)} of the teacher's accuracy, {thumbnails}."
@@ -81,7 +83,7 @@ def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
         meaning = f"share of the {labels if evaluation.get('metric') == 'map' else single}"
         found.append(KeyNumber("agreement", percent(evaluation["agreement"]), meaning))
     sizes = evaluation.get("bytes")
-    if sizes:
+    if sizes and sizes["thumbnail"] is not None:
         image, thumbnail = quantity(sizes["image"], "B"), quantity(sizes["thumbnail"], "B")
         fewer = _fewer(sizes["image"], sizes["thumbnail"])
         meaning = f"mean size of a picture file as it is stored, and of its thumbnail as PNG{fewer}"

@@ -44,8 +44,9 @@ def thumbnail_folder(
     Raises:
         DataError: If there is no picture at `source`.
         ConfigError: If `output` holds files and `overwrite` is not given, it cannot be written to, or a thumbnail would
-            replace one of the pictures.
+            replace one of the pictures; or if the bundle makes no pictures.
     """
+    bundle.require_pictures()
     pictures = _list_pictures(source, output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())) and not overwrite:
         raise ConfigError(f"output: {output} exists; give --overwrite to write into it, or another folder")

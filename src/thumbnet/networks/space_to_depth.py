@@ -1,0 +1,121 @@
+"""The bound of all information: the student is handed every pixel of the image, at the thumbnail's size.
+
+No thumbnail: what it measures is how much of the student's loss no thumbnail could win back.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from thumbnet.errors import NetworkError
+from thumbnet.networks.filters import AntialiasedResize
+
+COLOURS = 3
+TOLERANCE = 1e-3
+
+
+class AllInformation(nn.Module):
+    """The bicubic thumbnail and, behind it, all pixels of the image: nothing to learn, nothing lost.
+
+    The first three channels are the antialiased bicubic thumbnail. The other 3·ratio² hold the image with the pixels of
+    each block side by side, colour by colour.
+
+    Args:
+        ratio: Downscale factor per side.
+    """
+
+    def __init__(self, ratio: int) -> None:
+        super().__init__()
+        self.ratio = ratio
+        self.resize = AntialiasedResize(ratio, "bicubic")
+
+    def forward(
+        self, image: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channels small_height small_width"]:
+        """Image to 3 + 3·ratio² channels in [0, 1]."""
+        thumbnail: Tensor = self.resize(image)
+        return torch.cat([thumbnail.clamp(0, 1), functional.pixel_unshuffle(image, self.ratio)], dim=1)
+
+
+def statistics_of(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    """Mean or standard deviation of the three colours, for every channel that the student takes.
+
+    Args:
+        values: Of the three colours.
+        channels: 3, or as many as `AllInformation` gives.
+    """
+    pixels = channels // COLOURS - 1
+    return (*values, *(value for value in values for _ in range(pixels)))
+
+
+class _Call(NamedTuple):
+    layer: nn.Conv2d
+    source: object
+
+
+def widen_first_layer(network: nn.Module, channels: int, side: int) -> None:
+    """Lets a classifier of three colours take more channels, in place; at first it looks at the three alone.
+
+    The first convolution (or patch embedding) keeps its weights for the three colours, and the others start at zero.
+    Parallel branches that read the same input are widened together. That layer's compute grows by channels / 3.
+
+    Args:
+        network: Any classifier, fitted to its side.
+        channels: What it shall take; 3 leaves it as it is.
+        side: Of its input, px.
+
+    Raises:
+        NetworkError: If no convolution takes the three colours, or the network does not give the same answer after.
+    """
+    if channels == COLOURS:
+        return
+    device = next(network.parameters()).device
+    image = torch.linspace(-1, 1, COLOURS * side * side, device=device).view(1, COLOURS, side, side).sin()
+    before, calls = _answer(network, image)
+    first = [call.layer for call in calls if call.source is calls[0].source]
+    if not first:
+        raise NetworkError("all_information: no convolution takes the three colours; choose another --teacher")
+    for layer in dict.fromkeys(first):
+        others = layer.weight.new_zeros(layer.out_channels, channels - COLOURS, *layer.kernel_size)
+        layer.weight = nn.Parameter(
+            torch.cat([layer.weight.detach(), others], dim=1), requires_grad=layer.weight.requires_grad
+        )
+        layer.in_channels = channels
+    for module in network.modules():
+        # The patch embeddings of `transformers` check the number of channels themselves.
+        if getattr(module, "num_channels", None) == COLOURS:
+            setattr(module, "num_channels", channels)  # noqa: B010
+    wide = image.repeat(1, channels // COLOURS, 1, 1)
+    try:
+        after, _ = _answer(network, wide)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise NetworkError(f"all_information: the network takes no other input ({reason}); choose another") from error
+    if not torch.allclose(before, after, rtol=TOLERANCE, atol=TOLERANCE):
+        cause = "its first layer does more with its weights than a convolution"
+        raise NetworkError(f"all_information: the widened network does not answer as before: {cause}; choose another")
+
+
+@torch.no_grad()
+def _answer(network: nn.Module, image: Tensor) -> tuple[Tensor, list[_Call]]:
+    """The logits in eval mode, and the convolutions of three colours in the order in which they were called."""
+    calls: list[_Call] = []
+
+    def enter(module: nn.Module, inputs: tuple[object, ...]) -> None:
+        if isinstance(module, nn.Conv2d) and module.in_channels == COLOURS and module.groups == 1:
+            calls.append(_Call(module, inputs[0]))
+
+    modes = {module: module.training for module in network.modules()}
+    handles = [module.register_forward_pre_hook(enter) for module in network.modules()]
+    try:
+        logits: Tensor = network.eval()(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    return logits, calls
