@@ -7,7 +7,7 @@ only when told to.
 import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from PIL import Image
@@ -25,7 +25,9 @@ from thumbnet.networks.architectures import build_classifier, reparameterise, re
 from thumbnet.networks.downscaler import build_downscaler, to_8bit
 from thumbnet.networks.hugging_face import config_of
 from thumbnet.networks.pair import Pair
+from thumbnet.networks.pruning import shapes_of, take_shapes
 from thumbnet.networks.student import fit_student
+from thumbnet.networks.student_start import Colours
 from thumbnet.networks.weights import load_weights, weights_as_bytes
 from thumbnet.profiling import count_macs, count_parameters
 from thumbnet.storage import write_atomically
@@ -83,15 +85,19 @@ class ThumbNet(HubBundle):
         cls, pair: Pair, preprocessing: Preprocessing, labels: tuple[str, ...], settings: TrainSettings
     ) -> "ThumbNet":
         """The bundle of a trained pair; the pair's own modules, not copies."""
+        as_teacher = (pair.mean, pair.std) == (preprocessing.mean, preprocessing.std)
         description = BundleDescription(
-            architecture=settings.teacher,
+            architecture=settings.student.network or settings.teacher,
             labels=labels,
             ratio=settings.ratio,
             preprocessing=preprocessing,
             downscaler=settings.downscaler,
-            student=settings.student,
+            student=settings.student.shipped(),
             multilabel=settings.multilabel,
             config=config_of(pair.student.network),
+            student_mean=None if as_teacher else cast(Colours, pair.mean),
+            student_std=None if as_teacher else cast(Colours, pair.std),
+            pruned=shapes_of(pair.student.network) if settings.student.prune else None,
         )
         return cls(description, pair.downscaler, pair.student.network)
 
@@ -115,6 +121,8 @@ class ThumbNet(HubBundle):
         require_trust(name, allow_code, f"the bundle in {folder}")
         student = build_classifier(name, "random", len(description.labels), description.config).network
         image_side = description.preprocessing.image_side
+        if description.pruned is not None:
+            take_shapes(student, description.pruned)
         fit_student(student, description.student, image_side, image_side // description.ratio)
         if description.reparameterised:
             student = reparameterise(student)
@@ -218,7 +226,7 @@ class ThumbNet(HubBundle):
     @torch.no_grad()
     def logits(self, thumbnail: Tensor) -> Tensor:
         """The student's logits `[batch, classes]` for thumbnails `[batch, 3, side, side]` in [0, 1]."""
-        preprocessing = self.description.preprocessing
+        preprocessing = self.description.student_preprocessing
         logits: Tensor = self.student(normalise(thumbnail, preprocessing.mean, preprocessing.std))
         return logits
 

@@ -28,6 +28,7 @@ POSITIONAL = ("run", "files", "source", "output_folder", "repository")
 SWITCHES = (
     "--student.keep_stem_resolution",
     "--student.dilate_last_stage",
+    "--student.upsample",
     "--cache.pixels",
     "--views.dihedral",
     "--multilabel",
