@@ -116,7 +116,7 @@ def read_description(folder: Path, asked: Path) -> BundleDescription:
             ratio=content["ratio"],
             preprocessing=preprocessing,
             downscaler=DownscalerSettings(**content["downscaler"]),
-            student=StudentSettings(**content["student"]),
+            student=StudentSettings(**{**content["student"], "extra_ratios": ()}),
             multilabel=content.get("multilabel", False),
             config=content.get("config"),
             reparameterised=bool(content.get("reparameterised", False)),

@@ -49,6 +49,8 @@ class StudentSettings:
             thumbnail holds; a bound, not a saving.
         drop_path: Chance that training skips the last residual block of a batch's picture, less in earlier blocks; 0
             leaves the network as its makers have it.
+        extra_ratios: Train at these ratios as well, 2 to 8 each: shared weights, batch norms of each side's own, `cl`
+            and `kd` averaged over the sides; the side of `ratio` is what is evaluated and shipped.
         prune: Share of the MACs to prune away before training, 0 to 0.95; needs `thumbnet[pruning]`.
     """
 
@@ -60,6 +62,7 @@ class StudentSettings:
     trainable: Trainable = "all"
     upsample: bool = False
     drop_path: float = 0.0
+    extra_ratios: tuple[int, ...] = ()
     prune: float = 0.0
 
     def __post_init__(self) -> None:
@@ -69,12 +72,16 @@ class StudentSettings:
         require(0 <= self.drop_path < 1, "student.drop_path", self.drop_path, "at least 0, less than 1")
         require(0 <= self.prune <= 0.95, "student.prune", self.prune, "a share of the MACs from 0 to 0.95")
         finer = self.keep_stem_resolution or self.keep_stride is not None or self.dilate_last_stage
+        apart = len(set(self.extra_ratios)) == len(self.extra_ratios) and all(2 <= r <= 8 for r in self.extra_ratios)
+        require(apart, "student.extra_ratios", list(self.extra_ratios), "different whole numbers from 2 to 8")
+        plain = not (self.upsample and self.extra_ratios)
+        require(plain, "student.extra_ratios", list(self.extra_ratios), "given without upsample")
         alone = "given without keep_stem_resolution, keep_stride and dilate_last_stage"
         require(not (self.upsample and finer), "student.upsample", self.upsample, alone)
 
     def shipped(self) -> "StudentSettings":
         """What a bundle says of its student: how it is fitted, and nothing of where it came from or how it trained."""
-        return replace(self, network=None, weights=None, trainable="all", drop_path=0.0)
+        return replace(self, network=None, weights=None, trainable="all", drop_path=0.0, extra_ratios=())
 
     def _check_finer(self) -> None:
         counted = self.keep_stride is None or self.keep_stride >= 1

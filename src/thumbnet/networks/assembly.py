@@ -15,11 +15,12 @@ from thumbnet.networks.class_names import agreed_classes
 from thumbnet.networks.data_config import at_side
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.feature_mapping import FeatureMapping, build_feature_mapping
+from thumbnet.networks.multi_resolution import OtherSides
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.pruning import prune
 from thumbnet.networks.stochastic_depth import set_drop_path
 from thumbnet.networks.student import StudentFit, fit_student, freeze_all_but_norms_and_head, padding_warning
-from thumbnet.networks.student_start import start_student
+from thumbnet.networks.student_start import StudentStart, start_student
 from thumbnet.networks.taps import LayerTrace, TappedNetwork, default_layers, trace_layers
 from thumbnet.networks.teacher import Teacher, check_classes, count_classes
 from thumbnet.networks.weights import fits_file, load_weights, stored_labels
@@ -102,7 +103,8 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
         tapped_teacher = TappedNetwork(classifier.network)
     downscaler = build_downscaler(settings.downscaler, settings.ratio)
     tapped_student = TappedNetwork(student, student_layers, layers)
-    pair = Pair(downscaler, tapped_student, mapping, start.mean, start.std)
+    others = _other_sides(student, settings.student.extra_ratios, side, start)
+    pair = Pair(downscaler, tapped_student, mapping, start.mean, start.std, others)
     return Assembly(
         teacher=Teacher(tapped_teacher),
         pair=pair,
@@ -140,6 +142,19 @@ def build_student(
     if settings.trainable == "norms_and_head":
         freeze_all_but_norms_and_head(network)
     return network, fit
+
+
+def _other_sides(
+    student: nn.Module, ratios: tuple[int, ...], image_side: int, start: StudentStart
+) -> OtherSides | None:
+    if not ratios:
+        return None
+    for ratio in ratios:
+        try:
+            divided_side(image_side, ratio)
+        except ConfigError as error:
+            raise ConfigError(f"student.extra_ratios: {error}") from error
+    return OtherSides(student, ratios, image_side, start.mean, start.std)
 
 
 def _student_layers(settings: TrainSettings, layers: tuple[str, ...], fit: StudentFit) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from thumbnet.data.preprocessing import normalise
 from thumbnet.networks.downscaler import to_8bit
 from thumbnet.networks.feature_mapping import FeatureMapping
+from thumbnet.networks.multi_resolution import OtherSides
 from thumbnet.networks.taps import Features, TappedNetwork
 
 
@@ -21,12 +22,14 @@ class PairOutput(NamedTuple):
         logits: The student's.
         features: The student's tapped features, by layer.
         decoded: The same at the teacher's size.
+        other_logits: The student's at other sides, in training where it has any.
     """
 
     thumbnail: Tensor
     logits: Tensor
     features: Features
     decoded: Features
+    other_logits: tuple[Tensor, ...] = ()
 
 
 class Pair(nn.Module):
@@ -38,6 +41,7 @@ class Pair(nn.Module):
         feature_mapping: Decoders of the tapped features; training only.
         mean: Of S's normalisation.
         std: Of S's normalisation.
+        other_sides: S at other sides; training only.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Pair(nn.Module):
         feature_mapping: FeatureMapping,
         mean: Sequence[float],
         std: Sequence[float],
+        other_sides: OtherSides | None = None,
     ) -> None:
         super().__init__()
         self.downscaler = downscaler
@@ -54,6 +59,7 @@ class Pair(nn.Module):
         self.feature_mapping = feature_mapping
         self.mean = tuple(mean)
         self.std = tuple(std)
+        self.other_sides = other_sides
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> PairOutput:
         """Image values in [0, 1] to everything that a loss may look at."""
@@ -61,4 +67,7 @@ class Pair(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             thumbnail = to_8bit(self.downscaler(image.float()))
         logits, features = self.student(normalise(thumbnail, self.mean, self.std))
-        return PairOutput(thumbnail, logits, features, self.feature_mapping(features))
+        others: tuple[Tensor, ...] = ()
+        if self.training and self.other_sides is not None:
+            others = self.other_sides(self.student.network, image)
+        return PairOutput(thumbnail, logits, features, self.feature_mapping(features), others)

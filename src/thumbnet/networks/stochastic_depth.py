@@ -35,9 +35,10 @@ def set_drop_path(network: nn.Module, rate: float) -> None:
         )
     for number, (block, places) in enumerate(blocks):
         for place in places:
-            setattr(block, place, DropPath(rate * number / max(1, len(blocks) - 1)))
+            skip = DropPath(rate * (number / max(1, len(blocks) - 1)))
+            setattr(block, place, skip.train(block.training))
     for number, depth in enumerate(theirs):
-        depth.p = rate * number / max(1, len(theirs) - 1)
+        depth.p = rate * (number / max(1, len(theirs) - 1))
 
 
 def _places(module: nn.Module) -> list[str]:
