@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+import unittest.mock
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,8 @@ import torch
 from PIL import Image
 
 from thumbnet import ThumbNet
-from thumbnet.config import TrainSettings
-from thumbnet.data.preprocessing import image_to_picture, picture_to_image
+from thumbnet.config import StudentSettings, TrainSettings
+from thumbnet.data.preprocessing import image_to_picture, normalise, picture_to_image
 from thumbnet.errors import CheckpointError, ConfigError, PictureError
 from thumbnet.networks.assembly import assemble
 from thumbnet.profiling import count_parameters
@@ -51,6 +53,10 @@ def test_a_bundle_from_before_hugging_face_and_fused_branches_loads(trained_run:
     assert (content.pop("config"), content.pop("reparameterised")) == (None, False)
     assert content["student"].pop("keep_stride") is None
     assert content["student"].pop("dilate_last_stage") is False
+    for later in ("network", "weights", "trainable", "upsample", "drop_path", "prune", "extra_ratios"):
+        content["student"].pop(later)
+    for later in ("student_mean", "student_std", "pruned"):
+        assert content.pop(later) is None
     file.write_text(json.dumps(content))
     old = ThumbNet.load(tmp_path / "old", allow_code=True)
     assert old.description == ThumbNet.load(trained_run, allow_code=True).description
@@ -80,6 +86,41 @@ def test_fused_branches_give_the_same_answer_after_a_reload_with_fewer_weights(
     assert not repvgg.description.reparameterised
     assert torch.equal(repvgg.logits(thumbnail), before)
     assert torch.equal(loaded.reparameterised().logits(thumbnail), loaded.logits(thumbnail))
+
+
+@pytest.mark.parametrize(
+    "student",
+    [
+        StudentSettings(upsample=True),
+        StudentSettings(network="timm/test_efficientnet", weights="random", keep_stride=2),
+        StudentSettings(drop_path=0.2, trainable="norms_and_head", weights="random", extra_ratios=(4,)),
+        StudentSettings(prune=0.4),
+        StudentSettings(prune=0.4, network="timm/test_resnet", weights="random", keep_stem_resolution=True),
+    ],
+)
+def test_every_kind_of_student_is_rebuilt_from_its_bundle_alone(student: StudentSettings, tmp_path: Path) -> None:
+    settings = TrainSettings(
+        teacher="timm/test_resnet",
+        data="none",
+        output="none",
+        teacher_weights="random",
+        image_side=64,
+        ratio=2,
+        student=student,
+    )
+    assembly = assemble(settings, ("ant", "bee"), tap_features=False)
+    made = ThumbNet.from_training(assembly.pair, assembly.preprocessing, assembly.classes, settings)
+    made.save(tmp_path)
+    with unittest.mock.patch.dict(sys.modules, {"torch_pruning": None}):
+        loaded = ThumbNet.load(tmp_path)
+    assert loaded.description == made.description
+    thumbnail = torch.rand(2, 3, 32, 32)
+    answer = assembly.pair.eval().student(normalise(thumbnail, assembly.pair.mean, assembly.pair.std))[0]
+    assert torch.equal(loaded.logits(thumbnail), answer)
+    assert torch.equal(made.logits(thumbnail), answer)
+    # Where it came from and how it trained stay behind.
+    stored = loaded.description.student
+    assert (stored.network, stored.weights, stored.trainable, stored.drop_path) == (None, None, "all", 0.0)
 
 
 def test_a_student_without_branches_is_the_same_when_fused(bundle: ThumbNet, tmp_path: Path) -> None:
@@ -212,6 +253,9 @@ def test_a_bundle_of_other_labels_than_its_weights_is_refused(trained_run: Path,
         {"config": [1]},
         {"config": {"model_type": "vit"}},
         {"labels": ["flat", "flat"]},
+        {"pruned": [1]},
+        {"pruned": {"0.0.weight": "small"}},
+        {"student_mean": [0.5]},
         {"preprocessing": {"crop_share": 0}},
         {"preprocessing": {"interpolation": "magic"}},
         {"preprocessing": {"mean": [0.5]}},

@@ -7,7 +7,7 @@ only when told to.
 import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from PIL import Image
@@ -25,8 +25,10 @@ from thumbnet.networks.architectures import build_classifier, reparameterise, re
 from thumbnet.networks.downscaler import build_downscaler, to_8bit
 from thumbnet.networks.hugging_face import config_of
 from thumbnet.networks.pair import Pair
+from thumbnet.networks.pruning import shapes_of, take_shapes
 from thumbnet.networks.space_to_depth import statistics_of, widen_first_layer
 from thumbnet.networks.student import fit_student
+from thumbnet.networks.student_start import Colours
 from thumbnet.networks.weights import load_weights, weights_as_bytes
 from thumbnet.profiling import count_macs, count_parameters
 from thumbnet.storage import write_atomically
@@ -84,15 +86,20 @@ class ThumbNet(HubBundle):
         cls, pair: Pair, preprocessing: Preprocessing, labels: tuple[str, ...], settings: TrainSettings
     ) -> "ThumbNet":
         """The bundle of a trained pair; the pair's own modules, not copies."""
+        mean, std = (cast(Colours, values[:3]) for values in (pair.mean, pair.std))
+        as_teacher = (mean, std) == (preprocessing.mean, preprocessing.std)
         description = BundleDescription(
-            architecture=settings.teacher,
+            architecture=settings.student.network or settings.teacher,
             labels=labels,
             ratio=settings.ratio,
             preprocessing=preprocessing,
             downscaler=DownscalerSettings(kind=settings.downscaler.kind, channels=settings.downscaler.channels),
-            student=settings.student,
+            student=settings.student.shipped(),
             multilabel=settings.multilabel,
             config=config_of(pair.student.network),
+            student_mean=None if as_teacher else mean,
+            student_std=None if as_teacher else std,
+            pruned=shapes_of(pair.student.network) if settings.student.prune else None,
         )
         return cls(description, pair.downscaler, pair.student.network)
 
@@ -115,6 +122,8 @@ class ThumbNet(HubBundle):
         student = build_classifier(name, "random", len(description.labels), description.config).network
         image_side = description.preprocessing.image_side
         thumbnail_side = image_side // description.ratio
+        if description.pruned is not None:
+            take_shapes(student, description.pruned)
         fit_student(student, description.student, image_side, thumbnail_side)
         widen_first_layer(student, description.student_channels, thumbnail_side)
         if description.reparameterised:
@@ -249,7 +258,7 @@ class ThumbNet(HubBundle):
     @torch.no_grad()
     def logits(self, thumbnail: Tensor) -> Tensor:
         """The student's logits `[batch, classes]` for what `thumbnails` gives."""
-        preprocessing, channels = self.description.preprocessing, self.description.student_channels
+        preprocessing, channels = self.description.student_preprocessing, self.description.student_channels
         mean, std = (statistics_of(values, channels) for values in (preprocessing.mean, preprocessing.std))
         logits: Tensor = self.student(normalise(thumbnail, mean, std))
         return logits

@@ -1,7 +1,7 @@
 """All of a bundle but its weights: thumbnet.json."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class BundleDescription:
     """All of a bundle but its weights.
 
     Attributes:
-        architecture: The teacher's name, as for `build_classifier`.
+        architecture: The student's name, most often the teacher's, as for `build_classifier`.
         labels: Names of the classes, in the order of the outputs.
         ratio: Downscale factor per side.
         preprocessing: How the downscaler wants its pictures.
@@ -35,6 +35,9 @@ class BundleDescription:
         multilabel: Whether a picture may have any number of labels, each a yes or no.
         config: Of a model of `transformers`, so that the bundle needs neither the hub nor the teacher's folder.
         reparameterised: Whether S's branches for training are fused.
+        student_mean: Of S's normalisation, where it is not the preprocessing's.
+        student_std: The same.
+        pruned: Shape of every weight of S by name, as trained, where S is pruned.
     """
 
     architecture: str
@@ -46,6 +49,15 @@ class BundleDescription:
     multilabel: bool = False
     config: dict[str, Any] | None = None
     reparameterised: bool = False
+    student_mean: tuple[float, float, float] | None = None
+    student_std: tuple[float, float, float] | None = None
+    pruned: dict[str, list[int]] | None = None
+
+    @property
+    def student_preprocessing(self) -> Preprocessing:
+        """The preprocessing with S's own mean and standard deviation."""
+        mean, std = self.student_mean or self.preprocessing.mean, self.student_std or self.preprocessing.std
+        return replace(self.preprocessing, mean=mean, std=std)
 
     def __post_init__(self) -> None:
         if not isinstance(self.architecture, str) or not all(isinstance(label, str) for label in self.labels):
@@ -61,6 +73,9 @@ class BundleDescription:
             raise ConfigError("config must hold a model_type and a number of num_labels")
         if self.preprocessing.image_side % self.ratio:
             raise ConfigError(f"ratio {self.ratio} does not divide image_side {self.preprocessing.image_side}")
+        if self.pruned is not None and not _is_shapes(self.pruned):
+            raise ConfigError("pruned must hold a shape in whole numbers for each weight")
+        _ = self.student_preprocessing  # it is refused where its numbers are
 
     @property
     def student_channels(self) -> int:
@@ -77,6 +92,12 @@ def _is_model_config(config: Any) -> bool:
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         return False
     return isinstance(config.get("num_labels"), int)
+
+
+def _is_shapes(shapes: Any) -> bool:
+    if not isinstance(shapes, dict):
+        return False
+    return all(isinstance(shape, list) and all(isinstance(size, int) for size in shape) for shape in shapes.values())
 
 
 def write_description(folder: Path, description: BundleDescription) -> None:
@@ -119,10 +140,13 @@ def read_description(folder: Path, asked: Path) -> BundleDescription:
             ratio=content["ratio"],
             preprocessing=preprocessing,
             downscaler=DownscalerSettings(**content["downscaler"]),
-            student=StudentSettings(**content["student"]),
+            student=StudentSettings(**{**content["student"], "extra_ratios": ()}),
             multilabel=content.get("multilabel", False),
             config=content.get("config"),
             reparameterised=bool(content.get("reparameterised", False)),
+            student_mean=tuple(mean) if (mean := content.get("student_mean")) else None,
+            student_std=tuple(std) if (std := content.get("student_std")) else None,
+            pruned=content.get("pruned"),
         )
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise CheckpointError(f"{file} is damaged ({error}); copy the bundle again") from error

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from thumbnet.accuracy import HEADLINES, accuracies, agreement
 from thumbnet.bundle import ThumbNet
-from thumbnet.config import DownscalerSettings, TrainSettings
+from thumbnet.config import DownscalerSettings, StudentSettings, TrainSettings
 from thumbnet.data.batches import Batch, LoaderSettings, evaluation_loader, to_image
 from thumbnet.data.datasets import Wanted
 from thumbnet.data.inspection import inspect
@@ -139,7 +139,7 @@ class _Networks:
 
 
 def _networks(bundle: ThumbNet, settings: TrainSettings, allow_code: bool, announcer: Announcer) -> _Networks:
-    """The teacher and its untrained copy at thumbnail size; None where the teacher is not at hand."""
+    """The teacher and its untrained copy at thumbnail size; None where one is not at hand."""
     device = next(bundle.student.parameters()).device
     bicubic = build_downscaler(DownscalerSettings(kind="bicubic"), bundle.description.ratio).to(device)
     try:
@@ -150,8 +150,14 @@ def _networks(bundle: ThumbNet, settings: TrainSettings, allow_code: bool, annou
     except (NetworkError, CheckpointError) as error:
         announcer.warn(f"the teacher is not at hand, so only the student is evaluated ({error})")
         return _Networks(teacher=None, untrained=None, bicubic=bicubic)
-    untrained = make_student(teacher, settings.student, bundle.image_side, bundle.thumbnail_side).eval()
-    return _Networks(teacher=teacher.to(device), untrained=untrained.to(device), bicubic=bicubic)
+    # How another network is fitted says nothing of the teacher's own copy.
+    fitted = settings.student if settings.student.network is None else StudentSettings()
+    try:
+        untrained = make_student(teacher, fitted, bundle.image_side, bundle.thumbnail_side).eval().to(device)
+    except NetworkError as error:
+        announcer.warn(f"the untrained teacher on thumbnails is left out ({error})")
+        return _Networks(teacher=teacher.to(device), untrained=None, bicubic=bicubic)
+    return _Networks(teacher=teacher.to(device), untrained=untrained, bicubic=bicubic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,10 +188,11 @@ def _ask(
         image = to_image(batch, device)
         thumbnail, bicubic = bundle.thumbnails(image), to_8bit(networks.bicubic(image))
         logits["student"].append(bundle.logits(thumbnail).float().cpu())
-        if networks.teacher is not None and networks.untrained is not None:
+        if networks.teacher is not None:
             shown = normalise(image, preprocessing.mean, preprocessing.std)
-            small = normalise(bicubic, preprocessing.mean, preprocessing.std)
             logits["teacher"].append(networks.teacher(shown).float().cpu())
+        if networks.untrained is not None:
+            small = normalise(bicubic, preprocessing.mean, preprocessing.std)
             logits["untrained_bicubic"].append(networks.untrained(small).float().cpu())
         for offset in range(len(image)):
             if samples and (number := wanted.get(asked + offset)) is not None:
@@ -225,13 +232,14 @@ def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers, kind: L
             "macs": count_macs(networks.teacher, bundle.image_side),
             "parameters": count_parameters(networks.teacher),
         }
-        untrained = answers.logits["untrained_bicubic"]
-        result["untrained_bicubic"] = accuracies(untrained, labels, bundle.labels, kind)
         right = result["teacher"].get(metric)
         result["retention"] = result["student"][metric] / right if right else None
         result["agreement"] = agreement(student, teacher, kind)
-        if kind == "none":
-            result["untrained_bicubic"]["agreement"] = agreement(untrained, teacher)
+        if networks.untrained is not None:
+            untrained = answers.logits["untrained_bicubic"]
+            result["untrained_bicubic"] = accuracies(untrained, labels, bundle.labels, kind)
+            if kind == "none":
+                result["untrained_bicubic"]["agreement"] = agreement(untrained, teacher)
     return result
 
 

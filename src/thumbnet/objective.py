@@ -39,6 +39,7 @@ class StepTensors:
         teacher_features: Features of T by layer.
         teacher_variances: Variance of each layer of `teacher_features` over the batch of all processes; empty where
             one process has the whole batch. All other tensors are this process's part of the batch.
+        other_logits: The student's logits at other sides, where it trains at several.
     """
 
     image: Tensor
@@ -50,6 +51,7 @@ class StepTensors:
     decoded_features: Features
     teacher_features: Features
     teacher_variances: Mapping[str, Tensor] = field(default_factory=dict)
+    other_logits: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,11 @@ class Term:
 
 
 def paper_terms(settings: LossSettings, multilabel: bool = False) -> dict[str, Term]:
-    """The paper's four losses with the given weights; `cl` and `kd` label by label where a picture may have several."""
+    """The paper's four losses with the given weights.
+
+    `cl` and `kd` are taken label by label where a picture may have several, and are means over the sides at which the
+    student trains.
+    """
     classification = losses.multilabel_classification if multilabel else losses.classification
     distillation = losses.multilabel_distillation if multilabel else losses.knowledge_distillation
 
@@ -78,10 +84,11 @@ def paper_terms(settings: LossSettings, multilabel: bool = False) -> dict[str, T
         return losses.moment_matching(step.thumbnail, step.image)
 
     def cl(step: StepTensors) -> Tensor:
-        return classification(step.student_logits, step.label, settings.label_smoothing)
+        return _over_sides(step, lambda logits: classification(logits, step.label, settings.label_smoothing))
 
     def kd(step: StepTensors) -> Tensor:
-        return distillation(step.student_logits, _asked(step.teacher_logits), settings.temperature)
+        teacher = _asked(step.teacher_logits)
+        return _over_sides(step, lambda logits: distillation(logits, teacher, settings.temperature))
 
     def fm(step: StepTensors) -> Tensor:
         return losses.feature_mapping(step.decoded_features, step.teacher_features, step.teacher_variances)
@@ -149,6 +156,11 @@ def check_finite(values: Mapping[str, float], step: int) -> None:
             advice = "start again with --overwrite and a lower --lr or weight of this loss"
             kind = "" if name == "gradient norm" else "loss "
             raise TrainingError(f"{kind}'{name}' became {value} at step {step}; {advice}")
+
+
+def _over_sides(step: StepTensors, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """A loss of the student's logits, the mean over all sides at which it trains."""
+    return torch.stack([loss(logits) for logits in (step.student_logits, *step.other_logits)]).mean()
 
 
 def _asked(teacher_logits: Tensor | None) -> Tensor:

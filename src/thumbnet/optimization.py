@@ -19,6 +19,7 @@ def build_optimizer(pair: Pair, settings: OptimizerSettings, lr: float) -> AdamW
         (pair.downscaler, settings.downscaler_lr_factor),
         (pair.student, 1.0),
         (pair.feature_mapping, 1.0),
+        *(((pair.other_sides, 1.0),) if pair.other_sides is not None else ()),
     ):
         for group in param_groups_weight_decay(module, settings.weight_decay):
             if group["params"]:

@@ -3,22 +3,23 @@
 Needs no data, and no weights but random ones.
 """
 
-import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
 from thumbnet.config import StudentSettings, TrainSettings, student_channels
+from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import NetworkError
 from thumbnet.networks.adapters import fit_to_side
 from thumbnet.networks.architectures import Start, build_classifier
-from thumbnet.networks.assembly import Assembly, divided_side, fit_preprocessing
+from thumbnet.networks.assembly import Assembly, build_student, divided_side, fit_preprocessing
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.space_to_depth import widen_first_layer
 from thumbnet.networks.strides import strided_steps
-from thumbnet.networks.student import fit_student, option_name, padding_warning
+from thumbnet.networks.student import in_words, padding_warning
+from thumbnet.networks.student_start import start_student
 from thumbnet.networks.taps import LayerTrace, default_layers, trace_layers
 from thumbnet.networks.teacher import count_classes
 from thumbnet.networks.weights import stored_labels
@@ -79,30 +80,35 @@ def preview(settings: TrainSettings, announcer: Announcer | None = None) -> Prev
         NetworkError: If the teacher cannot be built, or does not run at its side.
     """
     announcer = announcer or Announcer(quiet=True)
-    teacher, image_side = _teacher(settings)
+    teacher, preprocessing = _teacher(settings)
+    image_side = preprocessing.image_side
     sides = (image_side, divided_side(image_side, settings.ratio))
-    count_classes(teacher, image_side)
+    classes = tuple(map(str, range(count_classes(teacher, image_side))))
     traces = trace_layers(teacher, image_side)
     layers = settings.feature_mapping.layers or default_layers(traces)
-    options = _options(settings.student, len(strided_steps(teacher, traces)))
+    chosen = settings.student.shipped()
+    chosen = replace(chosen, network=settings.student.network, weights="random" if settings.student.network else None)
+    options = _options(chosen, len(strided_steps(teacher, traces)))
     channels = student_channels(settings.downscaler, settings.ratio)
     students: dict[str, NetworkPreview | str] = {}
     for option in announcer.track(options, len(options), "options"):
-        student = copy.deepcopy(teacher)
-        name = option_name(option) or PLAIN
+        name = in_words(option) or PLAIN
         try:
-            fit = fit_student(student, option, *sides, traces)
+            start = start_student(teacher, settings.teacher, option, preprocessing, classes)
+            as_teacher = option.network is None and not option.prune
+            student, fit = build_student(start.network, option, *sides, traces if as_teacher else None)
             widen_first_layer(student, channels, sides[1])
         except NetworkError as error:
             students[name] = str(error)
         else:
             warning = padding_warning(fit, settings.ratio)
-            students[name] = _measure(student, sides[1], layers, fit.at_thumbnail_side, warning, channels)
+            tapped = layers if option.network is None else default_layers(fit.at_image_side)
+            students[name] = _measure(student, sides[1], tapped, fit.at_thumbnail_side, warning, channels)
     downscaler = build_downscaler(settings.downscaler, settings.ratio)
     return Preview(
         teacher=_measure(teacher, image_side, layers, traces),
         students=students,
-        chosen=option_name(settings.student) or PLAIN,
+        chosen=in_words(settings.student) or PLAIN,
         downscaler_macs=count_macs(downscaler, image_side),
         downscaler_parameters=count_parameters(downscaler),
     )
@@ -114,18 +120,19 @@ def preview_lines(assembly: Assembly, settings: TrainSettings) -> tuple[str, ...
     teacher, pair = assembly.teacher.tapped.network, assembly.pair
     student, thumbnail_side = pair.student.network, image_side // settings.ratio
     teacher_traces = trace_layers(teacher, image_side)
-    layers = pair.student.layers or default_layers(teacher_traces)
+    layers = assembly.teacher.tapped.layers or default_layers(teacher_traces)
     channels = student_channels(settings.downscaler, settings.ratio)
     student_traces = trace_layers(student, thumbnail_side, channels)
-    option = option_name(settings.student)
-    in_words = (
+    option = in_words(settings.student)
+    student_layers = pair.student.layers or layers
+    lines = (
         network_line(_measure(teacher, image_side, layers, teacher_traces)),
-        network_line(_measure(student, thumbnail_side, layers, student_traces, channels=channels)),
+        network_line(_measure(student, thumbnail_side, student_layers, student_traces, channels=channels)),
     )
     downscaler = format_macs(count_macs(pair.downscaler, image_side))
     return (
-        f"teacher: {in_words[0]}",
-        f"student: {in_words[1]}{f', {option}' if option else ''}",
+        f"teacher: {lines[0]}",
+        f"student: {lines[1]}{f', {option}' if option else ''}",
         f"downscaler: {settings.downscaler.kind}, {downscaler} MACs{', frozen' if settings.downscaler.frozen else ''}",
     )
 
@@ -141,16 +148,16 @@ def feature_sizes(network: NetworkPreview) -> str:
     return ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in network.features.items())
 
 
-def _teacher(settings: TrainSettings) -> tuple[nn.Module, int]:
+def _teacher(settings: TrainSettings) -> tuple[nn.Module, Preprocessing]:
     """The teacher at its image side; with random weights, and in a file without labels, its makers' own classes."""
     weights = settings.teacher_weights
     labels = stored_labels(Path(weights)) if weights not in ("pretrained", "random") else None
     start: Start = "pretrained" if weights == "pretrained" else "random"
     # Costs and features are the same with any weights: a file is asked for its classes alone.
     classifier = build_classifier(settings.teacher, start, len(labels) if labels else None)
-    image_side = fit_preprocessing(classifier, settings).image_side
-    fit_to_side(classifier.network, image_side)
-    return classifier.network, image_side
+    preprocessing = fit_preprocessing(classifier, settings)
+    fit_to_side(classifier.network, preprocessing.image_side)
+    return classifier.network, preprocessing
 
 
 def _options(chosen: StudentSettings, steps: int) -> list[StudentSettings]:

@@ -23,6 +23,7 @@ from thumbnet.loop import run_loop
 from thumbnet.networks.assembly import Assembly, assemble, assemble_teacher_training
 from thumbnet.networks.hugging_face import is_model_folder
 from thumbnet.networks.pair import Pair
+from thumbnet.networks.student_start import weights_file
 from thumbnet.networks.weights import weights_as_bytes
 from thumbnet.objective import Objective, Term, paper_terms
 from thumbnet.preparation import Plan
@@ -171,13 +172,19 @@ def _settings(settings: TrainSettings | None, changes: Mapping[str, Any]) -> Tra
     except TypeError as error:
         raise ConfigError(f"settings: {error}; see thumbnet.TrainSettings") from error
     weights, others, class_map = settings.teacher_weights, settings.evaluation_data, settings.class_map
-    trained = settings.downscaler.weights
+    student, trained = settings.student, settings.downscaler.weights
+    student = replace(
+        student,
+        network=_absolute_model(student.network) if student.network else None,
+        weights=_absolute_weights(student.weights) if student.weights else None,
+    )
     return replace(
         settings,
-        teacher=str(Path(settings.teacher).absolute()) if is_model_folder(settings.teacher) else settings.teacher,
+        teacher=_absolute_model(settings.teacher),
+        student=student,
         data=_absolute(settings.data),
         evaluation_data=_absolute(others) if others else None,
-        teacher_weights=weights if weights in ("pretrained", "random") else str(Path(weights).absolute()),
+        teacher_weights=_absolute_weights(weights),
         class_map=str(Path(class_map).absolute()) if class_map else None,
         downscaler=replace(settings.downscaler, weights=str(Path(trained).absolute()) if trained else None),
     )
@@ -185,9 +192,20 @@ def _settings(settings: TrainSettings | None, changes: Mapping[str, Any]) -> Tra
 
 def _places(settings: TrainSettings) -> tuple[str, ...]:
     """What a run reads, and so must not be replaced by it."""
+    start = settings.student.weights
+    # Of a run its file, so that the run itself is not replaced by the one that starts from it.
+    student = str(weights_file(Path(start))) if start else None
     places = (settings.evaluation_data, settings.class_map, settings.downscaler.weights)
-    read = (settings.data, settings.teacher_weights, *places)
+    read = (settings.data, settings.teacher_weights, *places, student)
     return tuple(place for place in read if place is not None)
+
+
+def _absolute_model(name: str) -> str:
+    return str(Path(name).absolute()) if is_model_folder(name) else name
+
+
+def _absolute_weights(weights: str) -> str:
+    return weights if weights in ("pretrained", "random") else str(Path(weights).absolute())
 
 
 def _absolute(data: str) -> str:

@@ -25,6 +25,18 @@ def conv(inputs, outputs):
 def four_classes(pretrained=False):
     return nn.Sequential(conv(3, 8), conv(8, 16), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4))
 
+class ThreeStages(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stages = nn.Sequential(conv(3, 4), conv(4, 8), conv(8, 24))
+        self.head = nn.Linear(24, 4)
+
+    def forward(self, image):
+        return self.head(self.stages(image).mean(dim=(2, 3)))
+
+def three_stages():
+    return ThreeStages()
+
 def padded_for_one_size():
     stages = [nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 3, 3, stride=2)) for _ in range(3)]
     return nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
@@ -187,3 +199,57 @@ def test_cutting_needs_classes_of_the_datas_own(factories: str) -> None:
         settings(factories, teacher_classes="data", class_map="classes.txt")
     with pytest.raises(ConfigError, match="teacher_classes is data, but must be all with --unlabelled"):
         settings(factories, teacher_classes="data", unlabelled=True)
+
+
+def other_student(factories: str, **changes: Any) -> TrainSettings:
+    student = StudentSettings(network=f"{factories}:three_stages", weights="random")
+    return settings(factories, **{"student": student, **changes})
+
+
+def test_features_of_another_network_are_decoded_from_the_end_of_its_own_last_stage(factories: str) -> None:
+    assembly = assemble(other_student(factories), CLASSES, tap_features=True)
+    assert (assembly.teacher.tapped.layers, assembly.pair.student.layers) == (("1",), ("stages",))
+    output = assembly.pair(torch.rand(2, 3, 32, 32))
+    assert output.logits.shape == (2, 4)
+    # By the teacher's names, as the losses read them.
+    assert {layer: value.shape for layer, value in output.features.items()} == {"1": (2, 24, 1, 1)}
+    assert {layer: value.shape for layer, value in output.decoded.items()} == {"1": (2, 16, 8, 8)}
+
+
+def test_the_users_layers_of_another_network_are_paired_in_order(factories: str) -> None:
+    mapping = FeatureMappingSettings(layers=("0", "1"), student_layers=("stages.0", "stages.1"))
+    assembly = assemble(other_student(factories, feature_mapping=mapping), CLASSES, tap_features=True)
+    output = assembly.pair(torch.rand(2, 3, 32, 32))
+    assert {layer: value.shape for layer, value in output.features.items()} == {"0": (2, 4, 4, 4), "1": (2, 8, 2, 2)}
+    assert {layer: value.shape for layer, value in output.decoded.items()} == {"0": (2, 8, 16, 16), "1": (2, 16, 8, 8)}
+
+
+def test_layers_of_the_teacher_alone_ask_for_the_students(factories: str) -> None:
+    named = FeatureMappingSettings(layers=("0",))
+    with pytest.raises(NetworkError, match=r"the student has no 0; give --feature_mapping\.student_layers as well"):
+        assemble(other_student(factories, feature_mapping=named), CLASSES, tap_features=True)
+    flat = FeatureMappingSettings(layers=("0",), student_layers=("head",))
+    with pytest.raises(NetworkError, match=r"feature_mapping\.student_layers: 'head' of the student gives no channels"):
+        assemble(other_student(factories, feature_mapping=flat), CLASSES, tap_features=True)
+    absent = FeatureMappingSettings(layers=("0",), student_layers=("stages.9",))
+    with pytest.raises(NetworkError, match=r"no layer 'stages.9'|'stages.9' of the student gives no"):
+        assemble(other_student(factories, feature_mapping=absent), CLASSES, tap_features=True)
+
+
+def test_another_network_is_normalised_in_its_own_way(factories: str) -> None:
+    chosen = StudentSettings(network="timm/test_resnet", weights="random")
+    assembly = assemble(settings(factories, student=chosen), CLASSES, tap_features=False)
+    assert assembly.preprocessing.mean == (0.485, 0.456, 0.406)
+    assert assembly.pair.mean == (0.5, 0.5, 0.5)
+    image = torch.rand(2, 3, 32, 32)
+    pair = assembly.pair.eval()
+    output = pair(image)
+    assert torch.allclose(output.logits, pair.student.network((output.thumbnail - 0.5) / 0.5))
+
+
+def test_settings_of_training_reach_the_student(factories: str) -> None:
+    chosen = StudentSettings(network="timm/test_resnet", weights="random", drop_path=0.2, trainable="norms_and_head")
+    network = assemble(settings(factories, student=chosen), CLASSES, tap_features=False).pair.student.network
+    assert max(getattr(module, "drop_prob", 0.0) or 0.0 for module in network.modules()) == 0.2
+    assert not network.get_parameter("conv1.0.weight").requires_grad
+    assert network.get_parameter("fc.weight").requires_grad

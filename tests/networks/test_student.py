@@ -5,10 +5,18 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from thumbnet.config import StudentSettings
 from thumbnet.errors import NetworkError
-from thumbnet.networks.student import fit_student, make_student, padding_warning, smallest_side
+from thumbnet.networks.student import (
+    fit_student,
+    freeze_all_but_norms_and_head,
+    in_words,
+    make_student,
+    padding_warning,
+    smallest_side,
+)
 from thumbnet.networks.taps import trace_layers
 from thumbnet.profiling import count_macs, count_parameters
 
@@ -118,3 +126,38 @@ def test_padding_computed_for_any_size_is_not_warned_about(efficientnet_lite0: n
 @pytest.mark.parametrize("settings", [FINE, StudentSettings(keep_stride=2), StudentSettings(dilate_last_stage=True)])
 def test_what_an_option_makes_finer_is_no_lost_row(efficientnet_lite0: nn.Module, settings: StudentSettings) -> None:
     assert padding_warning(fit_student(copy.deepcopy(efficientnet_lite0), settings, 224, 56), ratio=4) is None
+
+
+def test_an_upsampled_student_is_the_teacher_on_the_enlarged_thumbnail(tiny_classifier: nn.Module) -> None:
+    teacher = tiny_classifier.eval()
+    student = make_student(teacher, StudentSettings(upsample=True), 32, 8)
+    thumbnail = torch.rand(2, 3, 8, 8)
+    enlarged = functional.interpolate(thumbnail, size=(32, 32), mode="bicubic", align_corners=False)
+    assert torch.equal(student(thumbnail), teacher(enlarged))
+    assert torch.equal(copy.deepcopy(student)(thumbnail), student(thumbnail))
+    assert count_macs(student, 8) == count_macs(teacher, 32)
+    assert list(student.state_dict()) == list(teacher.state_dict())
+    assert {trace.name: trace.shape for trace in trace_layers(student, 8)}["stage"] == (16, 8, 8)
+
+
+def test_only_norms_and_the_head_train_and_the_statistics_adapt(tiny_classifier: nn.Module) -> None:
+    before = copy.deepcopy(tiny_classifier.state_dict())
+    freeze_all_but_norms_and_head(tiny_classifier.train())
+    trained = {name for name, value in tiny_classifier.named_parameters() if value.requires_grad}
+    assert trained == {"norm.weight", "norm.bias", "stage.1.weight", "stage.1.bias", "head.weight", "head.bias"}
+    tiny_classifier(torch.rand(4, 3, 8, 8)).square().sum().backward()
+    torch.optim.SGD([value for value in tiny_classifier.parameters() if value.requires_grad], lr=1.0).step()
+    changed = {name for name, value in tiny_classifier.state_dict().items() if not torch.equal(value, before[name])}
+    statistics = {f"{norm}.{of}" for norm in ("norm", "stage.1") for of in ("running_mean", "running_var")}
+    assert changed == trained | statistics | {"norm.num_batches_tracked", "stage.1.num_batches_tracked"}
+
+
+def test_a_network_without_a_head_cannot_train_its_head_alone() -> None:
+    with pytest.raises(NetworkError, match=r"student\.trainable: the network has no linear last layer"):
+        freeze_all_but_norms_and_head(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+
+
+def test_what_shapes_a_student_is_said_in_words() -> None:
+    assert in_words(StudentSettings(drop_path=0.1, trainable="norms_and_head")) is None
+    shaped = StudentSettings(network="timm/resnet18", keep_stride=2, prune=0.5)
+    assert in_words(shaped) == "network timm/resnet18, keep_stride 2, prune 0.5"

@@ -29,6 +29,7 @@ SWITCHES = (
     "--downscaler.frozen",
     "--student.keep_stem_resolution",
     "--student.dilate_last_stage",
+    "--student.upsample",
     "--cache.pixels",
     "--views.dihedral",
     "--multilabel",

@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from thumbnet.bundle import Classification, ThumbNet
-from thumbnet.networks.student import option_name
+from thumbnet.networks.student import in_words
 from thumbnet.preview import NetworkPreview, Preview
 from thumbnet.profiling import count_parameters, format_macs
 from thumbnet.report.wording import METRICS
@@ -91,7 +91,7 @@ def info_table(bundle: ThumbNet) -> Table:
         "downscaler": f"{description.downscaler.kind}, {format_macs(bundle.downscaler_macs)} MACs",
         "student": f"{format_macs(bundle.student_macs)} MACs, "
         f"{count_parameters(bundle.student):,} parameters"
-        + (f", {option}" if (option := option_name(description.student)) else "")
+        + (f", {option}" if (option := in_words(description.student)) else "")
         + (", reparameterised" if description.reparameterised else ""),
     }
     for name, value in rows.items():

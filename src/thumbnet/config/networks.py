@@ -1,6 +1,6 @@
 """Settings of the networks: downscaler, student and feature mapping."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from thumbnet.config.checks import require
@@ -13,6 +13,7 @@ FIXED_FILTERS: tuple[str, ...] = ("bicubic", "area", "lanczos")
 FIXED_DOWNSCALERS: tuple[str, ...] = (*FIXED_FILTERS, "all_information")
 # The kinds whose natural start is something other than what PyTorch draws; MULLER's few numbers have one start only.
 STARTED_DOWNSCALERS: tuple[str, ...] = ("paper", "residual", "learned_resizer")
+Trainable = Literal["all", "norms_and_head"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ def student_channels(downscaler: DownscalerSettings, ratio: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class StudentSettings:
-    """How the copy of the teacher is fitted to the thumbnail.
+    """What the student starts from, and how it is fitted to the thumbnail.
 
     Attributes:
         keep_stem_resolution: Give the first strided layer stride 1: same weights, same thumbnail, features twice as
@@ -79,13 +80,50 @@ class StudentSettings:
             only what comes after it becomes finer, so a later one costs less.
         dilate_last_stage: Give the last strided layer stride 1 and dilate what follows it, so that the last stage keeps
             its field of view: features twice as fine in the last stage alone.
+        network: Another architecture than the teacher's, named as `teacher` is; its classes become the teacher's.
+        weights: What the student starts from: `pretrained`, `random`, a `.safetensors` or `.pth` file, or the folder of
+            a run (its student, or the teacher that it trained); by default the teacher's weights, and with `network`
+            `pretrained`.
+        trainable: `all`, or `norms_and_head`: everything but the norms and the last layer stays as it started.
+        upsample: Enlarge the thumbnail to the image side before the student: the teacher's whole compute on what the
+            thumbnail holds; a bound, not a saving.
+        drop_path: Chance that training skips the last residual block of a batch's picture, less in earlier blocks; 0
+            leaves the network as its makers have it.
+        extra_ratios: Train at these ratios as well, 2 to 8 each: shared weights, batch norms of each side's own, `cl`
+            and `kd` averaged over the sides; the side of `ratio` is what is evaluated and shipped.
+        prune: Share of the MACs to prune away before training, 0 to 0.95; needs `thumbnet[pruning]`.
     """
 
     keep_stem_resolution: bool = False
     keep_stride: int | None = None
     dilate_last_stage: bool = False
+    network: str | None = None
+    weights: str | None = None
+    trainable: Trainable = "all"
+    upsample: bool = False
+    drop_path: float = 0.0
+    extra_ratios: tuple[int, ...] = ()
+    prune: float = 0.0
 
     def __post_init__(self) -> None:
+        self._check_finer()
+        kinds = get_args(Trainable)
+        require(self.trainable in kinds, "student.trainable", self.trainable, f"one of {', '.join(kinds)}")
+        require(0 <= self.drop_path < 1, "student.drop_path", self.drop_path, "at least 0, less than 1")
+        require(0 <= self.prune <= 0.95, "student.prune", self.prune, "a share of the MACs from 0 to 0.95")
+        finer = self.keep_stem_resolution or self.keep_stride is not None or self.dilate_last_stage
+        apart = len(set(self.extra_ratios)) == len(self.extra_ratios) and all(2 <= r <= 8 for r in self.extra_ratios)
+        require(apart, "student.extra_ratios", list(self.extra_ratios), "different whole numbers from 2 to 8")
+        plain = not (self.upsample and self.extra_ratios)
+        require(plain, "student.extra_ratios", list(self.extra_ratios), "given without upsample")
+        alone = "given without keep_stem_resolution, keep_stride and dilate_last_stage"
+        require(not (self.upsample and finer), "student.upsample", self.upsample, alone)
+
+    def shipped(self) -> "StudentSettings":
+        """What a bundle says of its student: how it is fitted, and nothing of where it came from or how it trained."""
+        return replace(self, network=None, weights=None, trainable="all", drop_path=0.0, extra_ratios=())
+
+    def _check_finer(self) -> None:
         counted = self.keep_stride is None or self.keep_stride >= 1
         require(counted, "student.keep_stride", self.keep_stride, "1 (the first strided layer) or more")
         given = (self.keep_stem_resolution, self.keep_stride is not None, self.dilate_last_stage)
@@ -100,12 +138,19 @@ class FeatureMappingSettings:
 
     Attributes:
         layers: Names of the layers, as in `teacher.named_modules()`; by default the end of the last stage.
+        student_layers: Names of the student's layers, one for each of `layers`, where `student.network` has others; by
+            default the same names, or the end of its own last stage.
         channels: Most hidden channels a decoder may use.
     """
 
     layers: tuple[str, ...] | None = None
+    student_layers: tuple[str, ...] | None = None
     channels: int = 256
 
     def __post_init__(self) -> None:
         require(self.layers is None or len(self.layers) > 0, "feature_mapping.layers", "empty", "names of layers")
+        count, wanted = len(self.student_layers or ()), len(self.layers or ("the default",))
+        paired = self.student_layers is None or count == wanted
+        allowed = f"{wanted} name(s), one for each of feature_mapping.layers"
+        require(paired, "feature_mapping.student_layers", f"{count} name(s)", allowed)
         require(self.channels >= 1, "feature_mapping.channels", self.channels, "1 or more")

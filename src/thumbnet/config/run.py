@@ -122,6 +122,8 @@ class TrainSettings:
     def _check_together(self) -> None:
         """What is right alone, and wrong beside another setting."""
         check_ratio(self.downscaler, self.ratio)
+        others = list(self.student.extra_ratios)
+        require(self.ratio not in others, "student.extra_ratios", others, f"others than ratio {self.ratio}")
         require(not (self.multilabel and self.unlabelled), "multilabel", True, "given without --unlabelled")
         fresh = not (self.mix.on and self.views.per_image)
         asked = "0 with --mix.mixup or --mix.cutmix: the teacher has to be asked about each mix"

@@ -1,12 +1,12 @@
 """From settings to the networks of a run: T frozen, E and S ready to train, the feature mapping between them."""
 
-import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
-from thumbnet.config import TrainSettings, student_channels
+from thumbnet.config import StudentSettings, TrainSettings, student_channels
 from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import ConfigError, NetworkError
 from thumbnet.networks.adapters import fit_to_side
@@ -15,10 +15,14 @@ from thumbnet.networks.class_names import agreed_classes
 from thumbnet.networks.data_config import at_side
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.feature_mapping import FeatureMapping, build_feature_mapping
+from thumbnet.networks.multi_resolution import OtherSides
 from thumbnet.networks.pair import Pair
+from thumbnet.networks.pruning import prune
 from thumbnet.networks.space_to_depth import statistics_of, widen_first_layer
-from thumbnet.networks.student import fit_student, padding_warning
-from thumbnet.networks.taps import TappedNetwork, default_layers, trace_layers
+from thumbnet.networks.stochastic_depth import set_drop_path
+from thumbnet.networks.student import StudentFit, fit_student, freeze_all_but_norms_and_head, padding_warning
+from thumbnet.networks.student_start import StudentStart, start_student
+from thumbnet.networks.taps import LayerTrace, TappedNetwork, default_layers, trace_layers
 from thumbnet.networks.teacher import Teacher, check_classes, count_classes
 from thumbnet.networks.weights import fits_file, load_weights, stored_labels
 
@@ -77,19 +81,24 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
     preprocessing = fit_preprocessing(classifier, settings)
     side = preprocessing.image_side
     thumbnail_side = divided_side(side, settings.ratio)
-    student = copy.deepcopy(classifier.network).requires_grad_(True)
-    fit = fit_student(student, settings.student, side, thumbnail_side)
+    start = start_student(classifier.network, settings.teacher, settings.student, preprocessing, built.classes)
+    student, fit = build_student(start.network, settings.student, side, thumbnail_side)
     padding = padding_warning(fit, settings.ratio)
     warnings += (padding,) if padding else ()
 
     layers: tuple[str, ...] = ()
+    student_layers: tuple[str, ...] = ()
     mapping = FeatureMapping({})
     shapes: dict[str, tuple[int, ...]] = {}
     if tap_features:
         teacher_traces, student_traces = trace_layers(classifier.network, side), fit.at_thumbnail_side
         layers = settings.feature_mapping.layers or default_layers(teacher_traces)
         tapped_teacher = TappedNetwork(classifier.network, layers)
-        mapping = build_feature_mapping(teacher_traces, student_traces, layers, settings.feature_mapping.channels)
+        student_layers = _student_layers(settings, layers, fit)
+        other = student_layers if student_layers != layers else None
+        mapping = build_feature_mapping(
+            teacher_traces, student_traces, layers, settings.feature_mapping.channels, other
+        )
         shapes = {trace.name: trace.shape for trace in teacher_traces if trace.name in layers}
     else:
         tapped_teacher = TappedNetwork(classifier.network)
@@ -97,10 +106,11 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
     widen_first_layer(student, channels, thumbnail_side)
     pair = Pair(
         build_downscaler(settings.downscaler, settings.ratio),
-        TappedNetwork(student, layers),
+        TappedNetwork(student, student_layers, layers),
         mapping,
-        statistics_of(preprocessing.mean, channels),
-        statistics_of(preprocessing.std, channels),
+        statistics_of(start.mean, channels),
+        statistics_of(start.std, channels),
+        _other_sides(student, settings.student.extra_ratios, side, start),
         frozen_downscaler=settings.downscaler.frozen,
     )
     return Assembly(
@@ -111,6 +121,68 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
         classes=built.classes,
         warnings=warnings,
     )
+
+
+def build_student(
+    network: nn.Module,
+    settings: StudentSettings,
+    image_side: int,
+    thumbnail_side: int,
+    traces: Sequence[LayerTrace] | None = None,
+) -> tuple[nn.Module, StudentFit]:
+    """S as it begins training: pruned, fitted to the thumbnail, and frozen where it does not train.
+
+    Args:
+        network: What S starts from; pruned as a copy, else fitted in place.
+        settings: How.
+        image_side: Side of the teacher's input, px.
+        thumbnail_side: Side of the student's input, px.
+        traces: As for `fit_student`.
+
+    Raises:
+        NetworkError: If the network has not what a setting needs, or does not run at the thumbnail side.
+    """
+    if settings.prune:
+        network = prune(network, settings.prune, image_side)
+    fit = fit_student(network, settings, image_side, thumbnail_side, traces)
+    if settings.drop_path:
+        set_drop_path(network, settings.drop_path)
+    if settings.trainable == "norms_and_head":
+        freeze_all_but_norms_and_head(network)
+    return network, fit
+
+
+def _other_sides(
+    student: nn.Module, ratios: tuple[int, ...], image_side: int, start: StudentStart
+) -> OtherSides | None:
+    if not ratios:
+        return None
+    for ratio in ratios:
+        try:
+            divided_side(image_side, ratio)
+        except ConfigError as error:
+            raise ConfigError(f"student.extra_ratios: {error}") from error
+    return OtherSides(student, ratios, image_side, start.mean, start.std)
+
+
+def _student_layers(settings: TrainSettings, layers: tuple[str, ...], fit: StudentFit) -> tuple[str, ...]:
+    """The student's layers to map from: those the user names, else T's names; of another network its last stage.
+
+    Raises:
+        NetworkError: If the student is another network, and T's layers are named and its own are not.
+    """
+    chosen = settings.feature_mapping
+    if chosen.student_layers is not None:
+        return chosen.student_layers
+    if settings.student.network is None or set(layers) <= {trace.name for trace in fit.at_image_side}:
+        named_alike = settings.student.network is None or chosen.layers is not None
+        return layers if named_alike else default_layers(fit.at_image_side)
+    if chosen.layers is not None:
+        names = ", ".join(chosen.layers)
+        raise NetworkError(
+            f"feature_mapping.layers: the student has no {names}; give --feature_mapping.student_layers as well"
+        )
+    return default_layers(fit.at_image_side)
 
 
 def assemble_teacher_training(settings: TrainSettings, classes: tuple[str, ...]) -> Assembly:

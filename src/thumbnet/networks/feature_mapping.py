@@ -72,15 +72,20 @@ class Decoder(nn.Module):
 
 
 def build_feature_mapping(
-    teacher: Sequence[LayerTrace], student: Sequence[LayerTrace], layers: Sequence[str], channels: int
+    teacher: Sequence[LayerTrace],
+    student: Sequence[LayerTrace],
+    layers: Sequence[str],
+    channels: int,
+    student_layers: Sequence[str] | None = None,
 ) -> FeatureMapping:
     """Builds the decoders from one probe of each network.
 
     Args:
         teacher: `trace_layers` of the teacher at the image side.
         student: `trace_layers` of the student at the thumbnail side.
-        layers: Layers to map, by name.
+        layers: Layers of the teacher to map onto, by name.
         channels: Most hidden channels of a decoder.
+        student_layers: Layers of the student to map from, one for each; by default those of the same names.
 
     Raises:
         NetworkError: If a layer gives no spatial features.
@@ -88,10 +93,13 @@ def build_feature_mapping(
     teacher_traces = {trace.name: trace for trace in teacher}
     student_shapes = {trace.name: trace.shape for trace in student if trace.is_map}
     decoders: dict[str, nn.Module] = {}
-    for layer in layers:
+    for layer, own in zip(layers, student_layers or layers, strict=True):
         trace = teacher_traces.get(layer)
-        if trace is None or not trace.is_map or layer not in student_shapes:
+        if student_layers and own not in student_shapes:
+            asked = f"feature_mapping.student_layers: '{own}' of the student gives no channels × height × width"
+            raise NetworkError(f"{asked}; choose a convolutional layer or block")
+        if trace is None or not trace.is_map or own not in student_shapes:
             given = "is not there" if trace is None else f"gives {list(trace.shape)}, not channels × height × width"
             raise NetworkError(f"feature_mapping.layers: '{layer}' {given}; choose a convolutional layer or block")
-        decoders[layer] = Decoder(student_shapes[layer], trace.shape, channels)
+        decoders[layer] = Decoder(student_shapes[own], trace.shape, channels)
     return FeatureMapping(decoders)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from thumbnet.data.preprocessing import normalise
 from thumbnet.networks.downscaler import to_8bit
 from thumbnet.networks.feature_mapping import FeatureMapping
+from thumbnet.networks.multi_resolution import OtherSides
 from thumbnet.networks.taps import Features, TappedNetwork
 
 
@@ -21,12 +22,14 @@ class PairOutput(NamedTuple):
         logits: The student's.
         features: The student's tapped features, by layer.
         decoded: The same at the teacher's size.
+        other_logits: The student's at other sides, in training where it has any.
     """
 
     thumbnail: Tensor
     logits: Tensor
     features: Features
     decoded: Features
+    other_logits: tuple[Tensor, ...] = ()
 
 
 class Pair(nn.Module):
@@ -38,6 +41,7 @@ class Pair(nn.Module):
         feature_mapping: Decoders of the tapped features; training only.
         mean: Of S's normalisation, for every channel that S takes.
         std: Of S's normalisation.
+        other_sides: S at other sides; training only.
         frozen_downscaler: E is not trained: no gradients, and eval mode whatever `train` is called with.
     """
 
@@ -48,6 +52,7 @@ class Pair(nn.Module):
         feature_mapping: FeatureMapping,
         mean: Sequence[float],
         std: Sequence[float],
+        other_sides: OtherSides | None = None,
         *,
         frozen_downscaler: bool = False,
     ) -> None:
@@ -57,6 +62,7 @@ class Pair(nn.Module):
         self.feature_mapping = feature_mapping
         self.mean = tuple(mean)
         self.std = tuple(std)
+        self.other_sides = other_sides
         self.frozen_downscaler = frozen_downscaler
         if frozen_downscaler:
             downscaler.eval().requires_grad_(False)
@@ -72,7 +78,8 @@ class Pair(nn.Module):
     def trained_parts(self) -> tuple[nn.Module, ...]:
         """The modules that training changes."""
         own = () if self.frozen_downscaler else (self.downscaler,)
-        return (*own, self.student, self.feature_mapping)
+        others = () if self.other_sides is None else (self.other_sides,)
+        return (*own, self.student, self.feature_mapping, *others)
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> PairOutput:
         """Image values in [0, 1] to everything that a loss may look at."""
@@ -80,4 +87,7 @@ class Pair(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             thumbnail = to_8bit(self.downscaler(image.float()))
         logits, features = self.student(normalise(thumbnail, self.mean, self.std))
-        return PairOutput(thumbnail[:, :3], logits, features, self.feature_mapping(features))
+        others: tuple[Tensor, ...] = ()
+        if self.training and self.other_sides is not None:
+            others = self.other_sides(self.student.network, image)
+        return PairOutput(thumbnail[:, :3], logits, features, self.feature_mapping(features), others)

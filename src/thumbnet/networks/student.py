@@ -1,17 +1,21 @@
-"""S: a copy of the teacher at thumbnail size, weights included."""
+"""S: a network fitted to the thumbnail, most often a copy of the teacher with its weights."""
 
 import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from thumbnet.config import StudentSettings
 from thumbnet.errors import NetworkError
-from thumbnet.networks.adapters import adapter_for, any_side, fit_to_side
+from thumbnet.networks.adapters import adapter_for, any_side, fit_to_side, head_names
 from thumbnet.networks.strides import StridedStep, dilate_after, keep_step, strided_steps
 from thumbnet.networks.taps import LayerTrace, trace_layers
+
+NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,8 @@ def fit_student(
         NetworkError: If the network has no layer for an option, or cannot run with it; or if it cannot run at the
             thumbnail side: then names the layer that broke and the smallest side that works.
     """
+    if settings.upsample:
+        return _fit_upsampled(network, image_side, thumbnail_side)
     option = option_name(settings)
     if option:
         _refine(network, settings, image_side, traces)
@@ -92,6 +98,61 @@ def fit_student(
         found = error if isinstance(error, NetworkError) else f"cannot be fitted to {thumbnail_side} px ({error})"
         raise NetworkError(f"student {found}; {advice}: give a smaller --ratio or a larger --image-side") from error
     return StudentFit(at_image_side=tuple(at_image_side), at_thumbnail_side=tuple(at_thumbnail_side))
+
+
+@dataclass(frozen=True)
+class Upsampling:
+    """A hook that enlarges the thumbnail before a network sees it: bicubic (a = -0.75), without antialiasing.
+
+    It stays with the network and may be shared by its copies, for it holds nothing that changes.
+
+    Attributes:
+        side: To which it enlarges, px.
+    """
+
+    side: int
+
+    def __call__(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        """The input at `side`; one of that side stays as it is."""
+        (thumbnail,) = inputs
+        if thumbnail.shape[-1] == self.side:
+            return thumbnail
+        return functional.interpolate(thumbnail, size=(self.side, self.side), mode="bicubic", align_corners=False)
+
+
+def _fit_upsampled(network: nn.Module, image_side: int, thumbnail_side: int) -> StudentFit:
+    """The whole compute of a network at the image side, on what the thumbnail holds."""
+    fit_to_side(network, image_side)
+    at_image_side = tuple(trace_layers(network, image_side))
+    network.register_forward_pre_hook(Upsampling(image_side))
+    return StudentFit(at_image_side=at_image_side, at_thumbnail_side=tuple(trace_layers(network, thumbnail_side)))
+
+
+def freeze_all_but_norms_and_head(network: nn.Module) -> None:
+    """Leaves only the norms and the last layer to train, in place; batch-norm statistics go on adapting.
+
+    Source: Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019: what a change of the side asks
+    for at the least.
+
+    Raises:
+        NetworkError: If no last layer is found.
+    """
+    heads = head_names(network)
+    if not heads:
+        raise NetworkError("student.trainable: the network has no linear last layer to train; leave it at all")
+    network.requires_grad_(False)
+    for name, module in network.named_modules():
+        if name in heads or isinstance(module, NORMS):
+            module.requires_grad_(True)
+
+
+def in_words(settings: StudentSettings) -> str | None:
+    """The options that give a student its shape, as they are written after `student.`; None where there are none."""
+    parts = [f"network {settings.network}"] if settings.network else []
+    parts += [option] if (option := option_name(settings)) else []
+    parts += ["upsample"] if settings.upsample else []
+    parts += [f"prune {settings.prune:g}"] if settings.prune else []
+    return ", ".join(parts) or None
 
 
 def option_name(settings: StudentSettings) -> str | None:

@@ -23,15 +23,17 @@ class TappedNetwork(nn.Module):
     Args:
         network: Maps normalised images to logits. It is not copied.
         layers: Names as in `network.named_modules()`.
+        keys: What to call their features; by default the layers' own names.
 
     Raises:
         NetworkError: If a layer does not exist.
     """
 
-    def __init__(self, network: nn.Module, layers: Sequence[str] = ()) -> None:
+    def __init__(self, network: nn.Module, layers: Sequence[str] = (), keys: Sequence[str] | None = None) -> None:
         super().__init__()
         self.network = network
         self.layers = tuple(layers)
+        self.keys = tuple(layers if keys is None else keys)
         self.as_map = adapter_for(network).as_map
         known = dict(network.named_modules())
         for layer in self.layers:
@@ -44,20 +46,20 @@ class TappedNetwork(nn.Module):
     def forward(
         self, normalised: Float[Tensor, "batch channels height width"]
     ) -> tuple[Float[Tensor, "batch classes"], Features]:
-        """Logits, and the output of each tapped layer by name, as a map."""
+        """Logits, and the output of each tapped layer by its key, as a map."""
         features: Features = {}
 
-        def keep(layer: str, output: object) -> None:
+        def keep(key: str, output: object) -> None:
             found = self.as_map(self.network, output, normalised.shape[0])
             if found is not None or isinstance(output, Tensor):
-                features[layer] = cast(Tensor, output) if found is None else found
+                features[key] = cast(Tensor, output) if found is None else found
 
         # Hooks live for one call: a copy of this module (such as the moving average) would share permanent ones.
         handles = [
             self.network.get_submodule(layer).register_forward_hook(
-                lambda module, inputs, output, layer=layer: keep(layer, output)
+                lambda module, inputs, output, key=key: keep(key, output)
             )
-            for layer in self.layers
+            for layer, key in zip(self.layers, self.keys, strict=True)
         ]
         try:
             logits = self.network(normalised)

@@ -1,0 +1,133 @@
+"""What S starts from: the teacher's weights, another architecture, or a file or run of one's own.
+
+Knows names and files of weights; fitting the network to the thumbnail happens in `student`.
+"""
+
+import copy
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from thumbnet.config import StudentSettings
+from thumbnet.data.preprocessing import Preprocessing
+from thumbnet.errors import CheckpointError, NetworkError
+from thumbnet.networks.adapters import adapter_for, any_side, fit_to_side
+from thumbnet.networks.architectures import Classifier, Start, build_classifier, keep_outputs, replace_head
+from thumbnet.networks.weights import fits_file, load_weights, stored_labels
+
+# Where a run, or its bundle by itself, keeps a network; the student first.
+RUN_FILES = ("bundle/student.safetensors", "student.safetensors", "teacher.safetensors")
+LARGEST_DIVISOR = 8
+STARTS: dict[str, Start] = {"pretrained": "pretrained", "random": "random"}
+
+Colours = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentStart:
+    """S before it is fitted to the thumbnail.
+
+    Attributes:
+        network: Trainable; as many outputs as the teacher.
+        mean: Of its normalisation, red, green and blue in [0, 1].
+        std: Of its normalisation.
+    """
+
+    network: nn.Module
+    mean: Colours
+    std: Colours
+
+
+def start_student(
+    teacher: nn.Module, name: str, settings: StudentSettings, preprocessing: Preprocessing, classes: tuple[str, ...]
+) -> StudentStart:
+    """The network that S starts from.
+
+    Args:
+        teacher: T, fitted to the image side; copied where the settings name neither network nor weights.
+        name: T's, as for `build_classifier`.
+        settings: Which network, and which weights.
+        preprocessing: T's. Another network is normalised as its own makers did, where they say how.
+        classes: Names of T's outputs; a network with another number of outputs gets a new, nearly silent head.
+
+    Raises:
+        NetworkError: If `student.network` cannot be built.
+        CheckpointError: If `student.weights` are missing, or another network's.
+    """
+    as_teacher = (preprocessing.mean, preprocessing.std)
+    if settings.network is None and settings.weights is None:
+        own, (mean, std) = copy.deepcopy(teacher), as_teacher
+        return StudentStart(network=own.requires_grad_(True), mean=mean, std=std)
+    weights = settings.weights or "pretrained"
+    try:
+        if weights in STARTS:
+            built = build_classifier(settings.network or name, STARTS[weights], len(classes))
+        else:
+            file = weights_file(Path(weights))
+            built = _loaded(settings.network or name, file, classes, preprocessing.image_side)
+    except NetworkError as error:
+        raise NetworkError(_of_student(str(error))) from error
+    described = built.preprocessing if settings.network else None
+    mean, std = (described.mean, described.std) if described else as_teacher
+    return StudentStart(network=built.network.requires_grad_(True), mean=mean, std=std)
+
+
+def weights_file(place: Path) -> Path:
+    """The file of weights in a run's folder: its student's, else its teacher's; a file is itself.
+
+    Raises:
+        CheckpointError: If the folder holds neither.
+    """
+    if not place.is_dir():
+        return place
+    found = [place / file for file in RUN_FILES if (place / file).is_file()]
+    if not found:
+        raise CheckpointError(f"student.weights: no finished run in {place}; give the --output folder of one")
+    return found[0]
+
+
+def _loaded(name: str, file: Path, classes: tuple[str, ...], image_side: int) -> Classifier:
+    """A classifier with a file's weights, whatever number of outputs and side they were trained with."""
+    stored = stored_labels(file)
+    numbers = (len(stored or classes), len(classes), None)
+    try:
+        for outputs in dict.fromkeys(numbers):
+            classifier = build_classifier(name, "random", outputs)
+            if _fit_to_file(classifier.network, file, image_side):
+                break
+        else:
+            classifier = build_classifier(name, "random", numbers[0])
+        load_weights(classifier.network, file)
+    except CheckpointError as error:
+        raise CheckpointError(f"student.{error}") from error
+    if stored and set(classes) <= set(stored):
+        keep_outputs(classifier.network, [stored.index(label) for label in classes])
+    else:
+        replace_head(classifier.network, len(classes))
+    return classifier
+
+
+def _fit_to_file(network: nn.Module, file: Path, image_side: int) -> bool:
+    """Fits a network in place to the side at which a file's learned positions were trained; whether there is one."""
+
+    def fits() -> bool:
+        return fits_file({key: value.shape for key, value in network.state_dict().items()}, file)
+
+    if fits() or adapter_for(network).resize is any_side:
+        return fits()
+    for divisor in range(1, LARGEST_DIVISOR + 1):
+        try:
+            fit_to_side(network, image_side // divisor)
+        except (ArithmeticError, RuntimeError, ValueError, AssertionError):
+            return False  # smaller ones do not work either
+        if fits():
+            return True
+    return False
+
+
+def _of_student(message: str) -> str:
+    """A message about a teacher's name or weights, said of the student's."""
+    said = message.replace("--teacher-weights", "--student.weights")
+    return re.sub(r"^teacher:? ", "student.network: ", said)
