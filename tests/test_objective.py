@@ -1,6 +1,7 @@
 """Which losses are in use, and their weighted sum."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,6 +61,17 @@ def test_the_papers_terms_are_the_four_losses_with_the_settings(step: StepTensor
     assert values == expected
     weights = {"mm": 0.1, "cl": 0.2, "kd": 0.3, "fm": 0.4}
     assert total.item() == pytest.approx(sum(weights[name] * value.item() for name, value in expected.items()))
+
+
+def test_labels_and_teacher_are_learned_at_every_side_alike(step: StepTensors) -> None:
+    terms = paper_terms(LossSettings())
+    others = (torch.randn_like(step.student_logits), torch.randn_like(step.student_logits))
+    several = replace(step, other_logits=others)
+    for name in ("cl", "kd"):
+        alone = [terms[name].function(replace(step, student_logits=one)) for one in (step.student_logits, *others)]
+        assert torch.isclose(terms[name].function(several), torch.stack(alone).mean())
+    for name in ("mm", "fm"):
+        assert torch.equal(terms[name].function(several), terms[name].function(step))
 
 
 def test_the_sum_teaches_and_the_reported_values_do_not(step: StepTensors) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from thumbnet.config import CacheSettings, DownscalerSettings, LossSettings, TrainSettings, ViewSettings
+from thumbnet.config import CacheSettings, LossSettings, StudentSettings, TrainSettings, ViewSettings
 from thumbnet.errors import CheckpointError, ConfigError
 from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import record_of, require_same_record, settings_of
@@ -123,12 +123,9 @@ def test_what_a_kind_of_run_has_no_use_for_is_neither_kept_nor_compared(tmp_path
     assert settings_of(run) == SETTINGS
 
 
-def test_a_run_from_before_a_setting_existed_goes_on_at_its_default(run: RunFolder) -> None:
-    stored = run.read_config()
-    for name in ("start", "weights", "frozen"):
-        stored["downscaler"].pop(name)
-    run.begin(stored, overwrite=False)
+def test_a_run_begun_before_a_setting_was_known_goes_on_with_its_default(run: RunFolder) -> None:
+    content = run.read_config()
+    del content["student"]["drop_path"]
+    run.begin(content, overwrite=False)
     require_same_record(run, record_of(SETTINGS, "fingerprint", LOSSES))
-    changed = replace(SETTINGS, downscaler=DownscalerSettings(start="random"))
-    with pytest.raises(ConfigError, match=r"begun with downscaler\.start natural, not random"):
-        require_same_record(run, record_of(changed, "fingerprint", LOSSES))
+    assert "begun with student.drop_path 0.0, not 0.1" in difference(run, student=StudentSettings(drop_path=0.1))

@@ -19,8 +19,10 @@ from thumbnet import StepTensors, Term, fit, train_teacher
 from thumbnet.config import (
     CacheSettings,
     DownscalerSettings,
+    FeatureMappingSettings,
     LossSettings,
     OptimizerSettings,
+    StudentSettings,
     TrainSettings,
     ViewSettings,
 )
@@ -96,6 +98,54 @@ def test_the_teacher_is_never_changed(tiny_settings: Settings, monkeypatch: pyte
 def test_every_downscaler_trains(kind: str, tiny_settings: Settings) -> None:
     bundle = fit(tiny_settings(downscaler=DownscalerSettings(kind=kind), epochs=1), quiet=True)  # type: ignore[arg-type]
     assert bundle.thumbnail_side == 8
+
+
+def test_another_network_with_all_that_draws_and_freezes_resumes_exactly(
+    tiny_settings: Settings, tmp_path: Path
+) -> None:
+    student = StudentSettings(
+        network="timm/test_resnet", weights="random", trainable="norms_and_head", drop_path=0.3, extra_ratios=(2,)
+    )
+    settings = tiny_settings(student=student, feature_mapping=FeatureMappingSettings(), batch_size=12)
+    calls: list[int] = []
+
+    def counted(step: StepTensors) -> Tensor:
+        calls.append(1)
+        if len(calls) == stop_at:
+            raise KeyboardInterrupt
+        return step.student_logits.sum() * 0
+
+    stop_at, terms = 0, {"counted": Term(1.0, counted, needs_teacher=False)}
+    fit(settings, output=tmp_path / "whole", terms=terms, quiet=True)
+    stop_at, calls = 3, []
+    with pytest.raises(KeyboardInterrupt):
+        fit(settings, terms=terms, quiet=True)
+    stop_at = 0
+    fit(settings, terms=terms, resume=True, quiet=True)
+    assert same(weights(tmp_path / "whole"), weights(settings.output))
+    evaluation = RunFolder(settings.output).read_evaluation()
+    assert evaluation is not None
+    assert 0 <= evaluation["student"]["top1"] <= 1
+    assert "untrained_bicubic" in evaluation
+
+
+def test_a_pruned_student_starts_from_another_runs_student_and_ships(
+    tiny_settings: Settings, trained_run: Path
+) -> None:
+    settings = tiny_settings(student=StudentSettings(weights=str(trained_run), prune=0.5), epochs=1)
+    bundle = fit(settings, quiet=True)
+    assert bundle.student.get_submodule("1.0").out_channels < 16  # type: ignore[operator]
+    evaluation = RunFolder(settings.output).read_evaluation()
+    assert evaluation is not None
+    whole = RunFolder(trained_run).read_evaluation()
+    assert whole is not None
+    assert evaluation["student"]["macs"] <= 0.5 * whole["student"]["macs"]
+
+
+def test_a_run_that_a_student_starts_from_is_not_replaced_by_it(tiny_settings: Settings, trained_run: Path) -> None:
+    start = StudentSettings(weights=str(trained_run))
+    with pytest.raises(ConfigError, match="would remove"):
+        fit(tiny_settings(student=start, output=str(trained_run)), overwrite=True, quiet=True)
 
 
 def test_only_learned_downscalers_change(tiny_settings: Settings, tmp_path: Path) -> None:
