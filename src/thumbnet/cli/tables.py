@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from thumbnet.bundle import Classification, ThumbNet
@@ -67,7 +68,7 @@ def class_table(result: dict[str, Any]) -> Table:
 
 def comparison_table(results: Results) -> Table:
     """One recipe a row: comparison.md in fewer and narrower columns, intervals and rivals on lines of their own."""
-    table = Table()
+    table = Table(box=box.SIMPLE)
     table.add_column("recipe", overflow="fold")
     for heading in (
         f"{METRICS[results.metric]}\nstd",
@@ -77,7 +78,7 @@ def comparison_table(results: Results) -> Table:
         "bytes",
         "difference\nto",
     ):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for row in results.rows:
         name, metric, std, retention, _, student, downscaler, milliseconds, size, against, difference = cells(row)
         lines = ((metric, std), retention.split(" [", 1), (student, f"+ {downscaler}" if downscaler else ""))

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
+from thumbnet.comparison.recipes import UNTRAINED
 from thumbnet.comparison.results import Results, Row
 from thumbnet.report.wording import METRICS, quantity
 
@@ -21,11 +22,12 @@ _LEGEND = {
     "ours": "ours",
     "alternative": "alternatives",
     "bound": "bounds",
-    "reference": "teacher, untrained thumbnails",
+    "reference": "teacher",
 }
 # Where a label may go from its point, in typographic points, and how it is aligned there; the first that is free wins.
 _PLACES = (
-    (8, 0, "left", "center"),
+    (8, 3, "left", "bottom"),
+    (8, -3, "left", "top"),
     (-8, 0, "right", "center"),
     (0, 9, "center", "bottom"),
     (0, -9, "center", "top"),
@@ -58,7 +60,7 @@ def pareto_pictures(results: Results) -> dict[str, bytes]:
     }
     drawn = {}
     for name, group in panels.items():
-        if all(sum(bool(panel.cost(row)) and row.metric is not None for row in results.rows) > 1 for panel in group):
+        if all(len(_placed(panel, results)) > 1 for panel in group):
             drawn[name] = _draw(results, group)
     return drawn
 
@@ -96,7 +98,7 @@ def _draw_points(axes: Axes, panel: Panel, results: Results) -> None:
             costs, means = [cost for cost, _ in chosen], [_mean(row) for _, row in chosen]
             errors = [row.metric.std or 0.0 if row.metric else 0.0 for _, row in chosen]
             axes.errorbar(
-                costs, means, yerr=errors, fmt=mark, color=colour, markersize=7, capsize=3, label=_LEGEND[kind]
+                costs, means, yerr=errors, fmt=mark, color=colour, markersize=6, capsize=3, label=_LEGEND[kind]
             )
     line = front([(cost, _mean(row)) for cost, row in placed if row.kind != "bound"])
     axes.step(
@@ -150,7 +152,9 @@ def _label(axes: Axes, placed: Sequence[tuple[float, Row]]) -> None:
 
 
 def _placed(panel: Panel, results: Results) -> list[tuple[float, Row]]:
-    found = [(panel.cost(row), row) for row in results.rows if row.metric is not None]
+    """The rows to draw; untrained thumbnails lie so low that they would press all others together."""
+    shown = [row for row in results.rows if row.metric and not row.name.startswith(UNTRAINED)]
+    found = [(panel.cost(row), row) for row in shown]
     return [(cost, row) for cost, row in found if cost]
 
 
