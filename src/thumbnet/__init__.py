@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thumbnet.bundle import Classification, ThumbNet
+    from thumbnet.comparison.recipe_comparison import compare
+    from thumbnet.comparison.sweep import sweep
     from thumbnet.config import (
         CacheSettings,
         ColumnSettings,
+        CompareSettings,
         DownscalerSettings,
         FeatureMappingSettings,
         LossSettings,
         MixSettings,
         OptimizerSettings,
         StudentSettings,
+        SweepSettings,
         TrainSettings,
         ViewSettings,
     )
@@ -36,15 +40,19 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "thumbnet.bundle": ("Classification", "ThumbNet"),
+    "thumbnet.comparison.recipe_comparison": ("compare",),
+    "thumbnet.comparison.sweep": ("sweep",),
     "thumbnet.config": (
         "CacheSettings",
         "ColumnSettings",
+        "CompareSettings",
         "DownscalerSettings",
         "FeatureMappingSettings",
         "LossSettings",
         "MixSettings",
         "OptimizerSettings",
         "StudentSettings",
+        "SweepSettings",
         "TrainSettings",
         "ViewSettings",
     ),
@@ -59,6 +67,7 @@ __all__ = [
     "CacheSettings",
     "Classification",
     "ColumnSettings",
+    "CompareSettings",
     "DownscalerSettings",
     "FeatureMappingSettings",
     "LossSettings",
@@ -66,14 +75,17 @@ __all__ = [
     "OptimizerSettings",
     "StepTensors",
     "StudentSettings",
+    "SweepSettings",
     "Term",
     "ThumbNet",
     "ThumbNetError",
     "TrainSettings",
     "ViewSettings",
+    "compare",
     "evaluate",
     "evaluate_teacher",
     "fit",
+    "sweep",
     "train_teacher",
 ]
 

@@ -81,6 +81,27 @@ def require_same_record(run: RunFolder, record: Mapping[str, Any]) -> None:
         )
 
 
+def differing_setting(
+    run: RunFolder, settings: TrainSettings, unused: Collection[str] = ()
+) -> tuple[str, Any, Any] | None:
+    """The first setting in which a run differs from `settings`, with the run's value and theirs; None if none does.
+
+    What may differ between the halves of a resumed run does not count, and a setting that is younger than the run
+    counts as its default.
+
+    Args:
+        run: One that has begun.
+        settings: To compare it with, paths as the run has them.
+        unused: Settings that this kind of run has no use for.
+    """
+    made = _flat(_without(settings_of(run).as_dict(), (*FREE_ON_RESUME, *unused)))
+    wanted = _flat(_without(settings.as_dict(), (*FREE_ON_RESUME, *unused)))
+    for name, value in wanted.items():
+        if made.get(name) != value:
+            return name, made.get(name), value
+    return None
+
+
 def _without(settings: Mapping[str, Any], unused: Collection[str]) -> dict[str, Any]:
     """Settings but for those named, such as `downscaler` or `loss.kd`."""
     kept: dict[str, Any] = {}

@@ -63,7 +63,7 @@ def fit(
     Raises:
         ThumbNetError: One line that says what is wrong and what to do; see `thumbnet.errors`.
     """
-    settings = _settings(settings, changes)
+    settings = resolved_settings(settings, changes)
     announcer = Announcer(quiet or not processes.is_main())
     objective = Objective({**paper_terms(settings.loss, settings.multilabel), **(terms or {})})
     run = RunFolder(settings.output)
@@ -116,7 +116,7 @@ def train_teacher(
     Raises:
         ThumbNetError: One line that says what is wrong and what to do.
     """
-    settings = teacher_settings(_settings(settings, changes))
+    settings = teacher_settings(resolved_settings(settings, changes))
     announcer = Announcer(quiet or not processes.is_main())
     run = RunFolder(settings.output)
     run.check(resume=resume, overwrite=overwrite, keep=_places(settings))
@@ -164,8 +164,12 @@ def _finish(
     announcer.say(f"report: {run.report}")
 
 
-def _settings(settings: TrainSettings | None, changes: Mapping[str, Any]) -> TrainSettings:
-    """Settings with changes, and with paths that mean the same from any folder."""
+def resolved_settings(settings: TrainSettings | None, changes: Mapping[str, Any]) -> TrainSettings:
+    """Settings with changes, and with paths that mean the same from any folder, as a run records them.
+
+    Raises:
+        ConfigError: If a change is no setting.
+    """
     given = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in changes.items()}
     try:
         settings = replace(settings, **given) if settings else TrainSettings(**given)

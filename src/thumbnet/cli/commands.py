@@ -14,13 +14,17 @@ from thumbnet import processes
 from thumbnet.bundle import ThumbNet
 from thumbnet.cli.tables import (
     class_table,
+    comparison_table,
     evaluation_table,
     info_table,
     predictions_table,
     preview_notes,
     preview_table,
 )
-from thumbnet.config import TrainSettings, ViewSettings
+from thumbnet.comparison.recipe_comparison import compare as compare_recipes
+from thumbnet.comparison.study import Comparison
+from thumbnet.comparison.sweep import sweep as sweep_options
+from thumbnet.config import CompareSettings, SweepSettings, TrainSettings, ViewSettings
 from thumbnet.data.pictures import read_picture
 from thumbnet.devices import choose_device
 from thumbnet.errors import CheckpointError, ConfigError, PictureError
@@ -89,6 +93,38 @@ def evaluate(flags: Namespace) -> int:
     places = f"{run.evaluation}, {run.predictions}, {run.report}" if own else f"{run.other_evaluations}"
     Console().print(f"written: {places}", soft_wrap=True)
     return 0
+
+
+def compare(flags: Namespace) -> int:
+    """`thumbnet compare`."""
+    names = {field.name for field in dataclasses.fields(CompareSettings)}
+    given = {name: value for name, value in vars(flags).items() if name in names}
+    lists = {name: tuple(given[name]) for name in ("recipes", "set")}
+    comparison = compare_recipes(CompareSettings(**{**given, **lists}), overwrite=flags.overwrite)
+    return _show(comparison)
+
+
+def sweep(flags: Namespace) -> int:
+    """`thumbnet sweep`."""
+    names = {field.name for field in dataclasses.fields(SweepSettings)}
+    wanted = SweepSettings(**{name: value for name, value in vars(flags).items() if name in names})
+    found = sweep_options(_settings(flags), sweep=wanted, overwrite=flags.overwrite)
+    code = _show(found.comparison)
+    if found.recommendation.command:
+        Console().print(f"use it with: {found.recommendation.command}", soft_wrap=True, highlight=False)
+    return code
+
+
+def _show(comparison: Comparison) -> int:
+    """Prints the table and what to know of it; combinations known to be impossible are no failures of this command."""
+    console = Console(highlight=False)
+    if comparison.results:
+        console.print(comparison_table(comparison.results))
+    for note in comparison.notes:
+        console.print(note, soft_wrap=True, markup=False)
+    console.print(f"written: {comparison.folder}", soft_wrap=True)
+    failed = [one for one in comparison.failed if one.recipe.impossible is None]
+    return SOME_FAILED if failed or comparison.results is None else 0
 
 
 def predict(flags: Namespace) -> int:

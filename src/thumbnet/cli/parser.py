@@ -16,15 +16,17 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from thumbnet.config import (
     UNUSED_BY_TEACHERS,
     ColumnSettings,
+    CompareSettings,
     DownscalerSettings,
     FeatureMappingSettings,
     StudentSettings,
+    SweepSettings,
     TrainSettings,
 )
 from thumbnet.run_folder import RECORD_KEY
 
 DESCRIPTION = "Turns any well-trained image classifier into one that works on thumbnails."
-POSITIONAL = ("run", "files", "source", "output_folder", "repository")
+POSITIONAL = ("run", "recipes", "files", "source", "output_folder", "repository")
 SWITCHES = (
     "--downscaler.frozen",
     "--student.keep_stem_resolution",
@@ -38,6 +40,8 @@ SWITCHES = (
     "--sync_batchnorm",
     "--compile",
 )
+# Settings that hold several values may be given as `a,b,c`.
+LISTS = ("--seeds", "--ratios", "--students", "--ours", "--bounds", "--best_of")
 FLAT_FLAG = re.compile(r"--[a-z][a-z0-9]*(?:[_-][a-z0-9]+)+(?![\w.-])")
 
 
@@ -60,6 +64,8 @@ def build_parser() -> Parser:
     commands.add_subcommand(
         "evaluate", _evaluate_parser(), help="accuracy of a run beside its teacher, or of a teacher"
     )
+    commands.add_subcommand("compare", _compare_parser(), help="train recipes with several seeds, and compare them")
+    commands.add_subcommand("sweep", _sweep_parser(), help="find the cheapest ratio and student that lose little")
     commands.add_subcommand("predict", _predict_parser(), help="classify pictures or thumbnails")
     commands.add_subcommand("thumbnail", _thumbnail_parser(), help="make thumbnails of a folder of pictures")
     commands.add_subcommand("info", _info_parser(), help="what a run is, or what a teacher's student would cost")
@@ -70,17 +76,27 @@ def build_parser() -> Parser:
 
 def normalise_flags(arguments: Sequence[str]) -> list[str]:
     """Flat flags as the settings name them: `--batch-size=8` becomes `--batch_size=8`."""
-    normal = []
+    normal: list[str] = []
     for argument, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+        if normal and normal[-1] in LISTS:
+            normal[-1] += f"={_as_list(argument)}"
+            continue
         flag, equals, value = argument.partition("=")
         if not flag.startswith("--"):
             normal.append(argument)
             continue
         name = "--" + flag[2:].replace("-", "_")
+        if name in LISTS:
+            normal.append(f"{name}={_as_list(value)}" if equals else name)
+            continue
         # A setting that is a yes or no may be given without its value.
         switched = name in SWITCHES and not equals and following.startswith("--")
         normal.append(f"{name}=true" if switched else f"{name}{equals}{value}")
     return normal
+
+
+def _as_list(value: str) -> str:
+    return value if value.startswith("[") else f"[{value}]"
 
 
 def resume_from_run(arguments: list[str]) -> list[str]:
@@ -150,14 +166,40 @@ def _train_teacher_parser() -> Parser:
 
 
 def _add_settings(parser: Parser, skip: set[str]) -> None:
+    _add_recipe(parser, skip)
+    parser.add_argument("--resume", action="store_true", help="Go on with the run in --output where it was stopped.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace the run in --output.")
+
+
+def _add_recipe(parser: Parser, skip: set[str]) -> None:
     parser.add_argument(
         "--config", action="config", help="YAML file with any of these settings; flags take precedence."
     )
     parser.add_class_arguments(TrainSettings, skip=skip)
-    parser.add_argument("--resume", action="store_true", help="Go on with the run in --output where it was stopped.")
-    parser.add_argument("--overwrite", action="store_true", help="Replace the run in --output.")
     # A run's own config.yaml is a recipe; what it records beside the settings is not for the user to choose.
     parser.add_argument(f"--{RECORD_KEY}", type=dict | None, default=None, help=argparse.SUPPRESS)
+
+
+def _compare_parser() -> Parser:
+    parser = Parser(description="Train recipes with several seeds, and compare them in one table.", exit_on_error=False)
+    parser.add_argument("recipes", type=str, nargs="+", help="YAML files as for `thumbnet train --config`.")
+    parser.add_class_arguments(CompareSettings, skip={"recipes", "set"})
+    setting = (
+        "NAME=VALUE, a setting of `thumbnet train` for every recipe, such as epochs=3; may be given several times."
+    )
+    parser.add_argument("--set", type=str, action="append", default=[], help=setting)
+    parser.add_argument("--overwrite", action="store_true", help="Make runs again whose settings have changed.")
+    return parser
+
+
+def _sweep_parser() -> Parser:
+    text = "Train a student for each ratio and option, and recommend the cheapest that loses little. --ratio, "
+    text += "--student and --seed are replaced by --ratios, --students and --seeds; the runs lie in --output."
+    parser = Parser(description=text, exit_on_error=False)
+    parser.add_class_arguments(SweepSettings)
+    _add_recipe(parser, skip=set())
+    parser.add_argument("--overwrite", action="store_true", help="Make runs again whose settings have changed.")
+    return parser
 
 
 def _run_parser(run: str = "A run folder.") -> Parser:

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from thumbnet.bundle import Classification, ThumbNet
+from thumbnet.comparison.results import Results
+from thumbnet.comparison.table import cells
 from thumbnet.networks.student import in_words
 from thumbnet.preview import NetworkPreview, Preview
 from thumbnet.profiling import count_parameters, format_macs
@@ -60,6 +63,28 @@ def class_table(result: dict[str, Any]) -> Table:
     for name in chosen:
         shares = ([teacher[name]] if teacher else []) + [student[name]]
         table.add_row(name, *(f"{share:.2%}" for share in shares))
+    return table
+
+
+def comparison_table(results: Results) -> Table:
+    """One recipe a row: comparison.md in fewer and narrower columns, intervals and rivals on lines of their own."""
+    table = Table(box=box.SIMPLE)
+    table.add_column("recipe", overflow="fold")
+    for heading in (
+        f"{METRICS[results.metric]}\nstd",
+        "retention",
+        "MACs\n+ downscaler",
+        "ms",
+        "bytes",
+        "difference\nto",
+    ):
+        table.add_column(heading, justify="right", overflow="fold")
+    for row in results.rows:
+        name, metric, std, retention, _, student, downscaler, milliseconds, size, against, difference = cells(row)
+        lines = ((metric, std), retention.split(" [", 1), (student, f"+ {downscaler}" if downscaler else ""))
+        to = (*difference.split(" [", 1), against) if row.against else ()
+        shown = ["\n".join(part if not part.endswith("]") else f"\\[{part}" for part in line) for line in (*lines, to)]
+        table.add_row(name, *shown[:3], milliseconds, size, shown[3])
     return table
 
 

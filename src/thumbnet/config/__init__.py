@@ -4,6 +4,7 @@ Knows values only: no torch, no files, no networks. The same dataclasses are the
 (`--lr 0.001`, `--loss.kd 2.0`) and the YAML recipe, so a setting has one name everywhere.
 """
 
+from thumbnet.config.comparison import CompareSettings, SweepSettings
 from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, ViewSettings
 from thumbnet.config.losses import LossSettings, OptimizerSettings
 from thumbnet.config.networks import (
@@ -32,6 +33,7 @@ __all__ = [
     "UNUSED_BY_TEACHERS",
     "CacheSettings",
     "ColumnSettings",
+    "CompareSettings",
     "DownscalerKind",
     "DownscalerSettings",
     "FeatureMappingSettings",
@@ -39,6 +41,7 @@ __all__ = [
     "MixSettings",
     "OptimizerSettings",
     "StudentSettings",
+    "SweepSettings",
     "TrainSettings",
     "ViewSettings",
     "check_ratio",

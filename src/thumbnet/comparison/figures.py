@@ -1,0 +1,163 @@
+"""Accuracy against what it costs, as PNG: one point a row, and the line of those that nothing beats."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
+
+from thumbnet.comparison.recipes import UNTRAINED
+from thumbnet.comparison.results import Results, Row
+from thumbnet.report.wording import METRICS, quantity
+
+Cost = Callable[[Row], float | None]
+
+_MARKS = {"ours": ("o", "#c2410c"), "alternative": ("s", "#1d4ed8"), "bound": ("^", "#6b7280")}
+_MARKS["reference"] = ("D", "#111827")
+_LEGEND = {
+    "ours": "ours",
+    "alternative": "alternatives",
+    "bound": "bounds",
+    "reference": "teacher",
+}
+# Where a label may go from its point, in typographic points, and how it is aligned there; the first that is free wins.
+_PLACES = (
+    (8, 3, "left", "bottom"),
+    (8, -3, "left", "top"),
+    (-8, 0, "right", "center"),
+    (0, 9, "center", "bottom"),
+    (0, -9, "center", "top"),
+    (8, 14, "left", "bottom"),
+    (8, -14, "left", "top"),
+    (-8, 14, "right", "bottom"),
+    (-8, -14, "right", "top"),
+    (8, 28, "left", "bottom"),
+    (8, -28, "left", "top"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One drawing: what its axis says, and what a row costs there."""
+
+    label: str
+    cost: Cost
+
+
+def pareto_pictures(results: Results) -> dict[str, bytes]:
+    """The pictures by file name; one whose cost is not known of two rows at least is left out."""
+    panels = {
+        "pareto_macs.png": (
+            Panel(label="MACs a picture, student and downscaler", cost=lambda row: row.total_macs),
+            Panel(label="MACs a picture, student alone", cost=lambda row: row.student_macs),
+        ),
+        "pareto_latency.png": (Panel(label="latency of one picture, ms", cost=lambda row: row.latency_ms),),
+        "pareto_bytes.png": (Panel(label="bytes a picture", cost=lambda row: row.picture_bytes),),
+    }
+    drawn = {}
+    for name, group in panels.items():
+        if all(len(_placed(panel, results)) > 1 for panel in group):
+            drawn[name] = _draw(results, group)
+    return drawn
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points (cost, gain) that no other one beats in both, by rising cost."""
+    best: list[tuple[float, float]] = []
+    for cost, gain in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not best or gain > best[-1][1]:
+            best.append((cost, gain))
+    return best
+
+
+def _draw(results: Results, panels: Sequence[Panel]) -> bytes:
+    figure = Figure(figsize=(7.5 * len(panels), 5.5), layout="constrained")
+    FigureCanvasAgg(figure)  # gives the figure the renderer that its labels are measured with
+    every = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, panel in zip(every, panels, strict=True):
+        _draw_points(axes, panel, results)
+    every[0].set_ylabel(f"{METRICS[results.metric]}, mean over seeds (bars: std)")
+    every[-1].legend(loc="lower right", frameon=False, fontsize=9)
+    figure.draw_without_rendering()  # sizes of labels are known only then
+    for axes, panel in zip(every, panels, strict=True):
+        _label(axes, _placed(panel, results))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=140)
+    return buffer.getvalue()
+
+
+def _draw_points(axes: Axes, panel: Panel, results: Results) -> None:
+    placed = _placed(panel, results)
+    for kind, (mark, colour) in _MARKS.items():
+        chosen = [(cost, row) for cost, row in placed if row.kind == kind]
+        if chosen:
+            costs, means = [cost for cost, _ in chosen], [_mean(row) for _, row in chosen]
+            errors = [row.metric.std or 0.0 if row.metric else 0.0 for _, row in chosen]
+            axes.errorbar(
+                costs, means, yerr=errors, fmt=mark, color=colour, markersize=6, capsize=3, label=_LEGEND[kind]
+            )
+    line = front([(cost, _mean(row)) for cost, row in placed if row.kind != "bound"])
+    axes.step(
+        *zip(*line, strict=True),
+        where="post",
+        color="#9ca3af",
+        linewidth=1.2,
+        zorder=0,
+        label="nothing cheaper is better",
+    )
+    axes.set_xscale("log")
+    axes.margins(x=0.2, y=0.12)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: quantity(cost)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g}%"))
+    axes.set_xlabel(f"{panel.label} (logarithmic)")
+    axes.grid(color="#e5e7eb", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _label(axes: Axes, placed: Sequence[tuple[float, Row]]) -> None:
+    """Writes each row's name beside its point, where no other name or point is as far as there is such a place."""
+    marks = [axes.transData.transform((cost, _mean(row))) for cost, row in placed]
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in marks]
+    legend = axes.get_legend()
+    if legend is not None:
+        taken.append(legend.get_window_extent())
+    for cost, row in sorted(placed, key=lambda one: -_mean(one[1])):
+        choices = []
+        for x, y, across, down in _PLACES:
+            text = axes.annotate(
+                row.name,
+                (cost, _mean(row)),
+                (x, y),
+                textcoords="offset points",
+                ha=across,
+                va=down,
+                fontsize=8,
+                color=_MARKS[row.kind][1],
+            )
+            box = text.get_window_extent()
+            outside = not (axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1)
+            choices.append((box.count_overlaps(taken) + 2 * outside, text, box))
+        chosen = min(choices, key=lambda choice: choice[0])
+        taken.append(chosen[2])
+        for _, text, _ in choices:
+            if text is not chosen[1]:
+                text.remove()
+
+
+def _placed(panel: Panel, results: Results) -> list[tuple[float, Row]]:
+    """The rows to draw; untrained thumbnails lie so low that they would press all others together."""
+    shown = [row for row in results.rows if row.metric and not row.name.startswith(UNTRAINED)]
+    found = [(panel.cost(row), row) for row in shown]
+    return [(cost, row) for cost, row in found if cost]
+
+
+def _mean(row: Row) -> float:
+    assert row.metric is not None
+    return row.metric.mean

@@ -1,0 +1,70 @@
+"""`compare`: recipes and seeds, beside one teacher."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from thumbnet.comparison.recipes import TEACHER, common_changes, read_recipe, read_recipes
+from thumbnet.comparison.runs import train_shared_teacher
+from thumbnet.comparison.study import Comparison, Study, carry_out, write
+from thumbnet.config.comparison import CompareSettings
+from thumbnet.errors import ConfigError
+
+
+def compare(
+    settings: CompareSettings | None = None, *, overwrite: bool = False, quiet: bool = False, **changes: Any
+) -> Comparison:
+    """Trains recipes with several seeds as far as they are not trained, and compares them.
+
+    Args:
+        settings: All settings; or give them by name: `compare(recipes=[...], seeds=[0, 1], output=...)`.
+        overwrite: Make runs again that were made with other settings than the recipes have now.
+        quiet: Show nothing while working.
+        **changes: Fields of `CompareSettings`, taking precedence over `settings`.
+
+    Returns:
+        The rows, also written to comparison.json, comparison.md, comparison.csv and pareto_*.png in `output`. A run
+        that failed is in `failed` with its reason.
+
+    Raises:
+        ThumbNetError: If the recipes cannot be read or compared, or the teacher cannot be trained.
+    """
+    settings = _settings(settings, changes)
+    output = Path(settings.output)
+    given = settings.teacher_weights or (
+        str(output / TEACHER / "teacher.safetensors") if settings.teacher_recipe else None
+    )
+    recipes = read_recipes(settings, given)  # before the teacher's training: a wrong recipe is known at once
+    remake = False
+    if settings.teacher_recipe:
+        of_data = {name: value for name, value in common_changes(settings).items() if name == "data"}
+        teacher = replace(read_recipe(Path(settings.teacher_recipe), of_data), output=str(output / TEACHER))
+        _, remake = train_shared_teacher(teacher, overwrite=overwrite, quiet=quiet)
+    study = Study(
+        title="Comparison",
+        recipes=tuple(recipes),
+        seeds=settings.seeds,
+        output=output,
+        best_of=settings.best_of,
+        equal_by=settings.equal_by,
+        timing_rounds=settings.timing_rounds,
+        settings=asdict(settings),
+    )
+    comparison = carry_out(study, overwrite=overwrite, remake=remake, quiet=quiet)
+    write(comparison, study)
+    return comparison
+
+
+def _settings(settings: CompareSettings | None, changes: dict[str, Any]) -> CompareSettings:
+    plain = {name: _plain(value) for name, value in changes.items()}
+    try:
+        return replace(settings, **plain) if settings else CompareSettings(**plain)
+    except TypeError as error:
+        raise ConfigError(f"settings: {error}; see `thumbnet compare --help`") from error
+
+
+def _plain(value: Any) -> Any:
+    """Lists as tuples and paths as text, which is how settings hold them."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(one) for one in value)
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,151 @@
+"""Recipes: YAML files to the settings of runs, each with a name."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from thumbnet.config import TrainSettings, settings_from_dict
+from thumbnet.config.comparison import CompareSettings
+from thumbnet.errors import ConfigError
+from thumbnet.run_folder import RECORD_KEY, RUN_MARK
+
+Kind = Literal["ours", "alternative", "bound"]
+TEACHER, UNTRAINED = "teacher", "untrained_bicubic"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Settings to be trained with several seeds.
+
+    Attributes:
+        name: Of its row, and of its runs' folders.
+        kind: What it is in the comparison.
+        settings: With the seed and the output left open.
+        impossible: Why it cannot run, in one line, where that is known before any training.
+    """
+
+    name: str
+    kind: Kind = "alternative"
+    settings: TrainSettings | None
+    impossible: str | None = None
+
+
+def read_recipes(settings: CompareSettings, teacher_weights: str | None) -> list[Recipe]:
+    """The recipes of a comparison, the teacher's left out, with the changes common to all.
+
+    Args:
+        settings: The comparison's.
+        teacher_weights: For every recipe; None leaves each its own.
+
+    Raises:
+        ConfigError: If a file is no recipe, two have one name, or a name in `ours`, `bounds` or `best_of` is none.
+    """
+    changes = common_changes(settings)
+    if teacher_weights:
+        changes["teacher_weights"] = teacher_weights
+    files: dict[str, Path] = {}
+    for given in settings.recipes:
+        file = Path(given)
+        if settings.teacher_recipe and file.resolve() == Path(settings.teacher_recipe).resolve():
+            continue
+        name = file.parent.name if file.name == RUN_MARK else file.stem
+        if name in files:
+            raise ConfigError(f"recipes: {files[name]} and {file} have one name, {name}; rename one")
+        if name in (TEACHER, UNTRAINED):
+            hint = f"rename it, or give it as --teacher-recipe {file}" if name == TEACHER else "rename it"
+            raise ConfigError(f"recipes: {file}: the row {name} is there by itself; {hint}")
+        files[name] = file
+    _check_names(settings, files)
+    kinds = {**dict.fromkeys(settings.ours, "ours"), **dict.fromkeys(settings.bounds, "bound")}
+    return [
+        Recipe(name=name, kind=kinds.get(name, "alternative"), settings=read_recipe(file, changes))  # type: ignore[arg-type]
+        for name, file in files.items()
+    ]
+
+
+def read_recipe(file: Path, changes: Mapping[str, Any]) -> TrainSettings:
+    """One recipe's settings.
+
+    Args:
+        file: YAML.
+        changes: Settings by the names that flags have, such as `loss.kd`, in place of the recipe's.
+
+    Raises:
+        ConfigError: If the file cannot be read or holds what `thumbnet train` does not know.
+    """
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or "it is no YAML"
+        raise ConfigError(f"recipe {file} cannot be read ({reason}); give a file as for train --config") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"recipe {file} holds no settings; give a file as for train --config")
+    values.pop(RECORD_KEY, None)
+    for name, value in {**changes, "output": "open"}.items():
+        _put(values, name, value)
+    try:
+        return settings_from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"recipe {file}: {error}") from error
+
+
+def common_changes(settings: CompareSettings) -> dict[str, Any]:
+    """What `--data` and `--set` change in every recipe, by the names that flags have.
+
+    Raises:
+        ConfigError: If an entry of `set` is no NAME=VALUE, or names what the comparison chooses itself.
+    """
+    changes: dict[str, Any] = {"data": settings.data} if settings.data else {}
+    chosen = {"seed": "seeds", "output": "output", "data": "data", "teacher_weights": "teacher_weights"}
+    for given in settings.set:
+        name, equals, text = given.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"set is {given}, but must be NAME=VALUE, e.g. epochs=3")
+        name = name.replace("-", "_")
+        if name in chosen:
+            raise ConfigError(f"set: {name} is chosen by --{chosen[name].replace('_', '-')}; give that instead")
+        try:
+            changes[name] = _value(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"set: {text} is no value that YAML could hold; quote it") from error
+    return changes
+
+
+def with_seed(recipe: Recipe, seed: int, output: Path) -> TrainSettings:
+    """The settings of one run of a recipe that can run."""
+    assert recipe.settings is not None
+    return replace(recipe.settings, seed=seed, output=str(output))
+
+
+def _value(text: str) -> Any:
+    value = yaml.safe_load(text)
+    if isinstance(value, str):
+        try:
+            return float(value)  # YAML reads 1e-3 as a word
+        except ValueError:
+            return value
+    return value
+
+
+def _put(values: dict[str, Any], name: str, value: Any) -> None:
+    group, _, last = name.rpartition(".")
+    for part in group.split(".") if group else ():
+        inner = values.get(part)
+        values[part] = dict(inner) if isinstance(inner, dict) else {}
+        values = values[part]
+    values[last] = value
+
+
+def _check_names(settings: CompareSettings, known: Iterable[str]) -> None:
+    given: dict[str, Sequence[str]] = {
+        "ours": settings.ours,
+        "bounds": settings.bounds,
+        "best_of": settings.best_of,
+    }
+    for setting, names in given.items():
+        wrong = [name for name in names if name not in known]
+        if wrong:
+            raise ConfigError(f"{setting}: there is no recipe {wrong[0]}; there are {', '.join(known)}")

@@ -1,0 +1,115 @@
+"""Settings of a comparison of several recipes, and of a sweep over ratios and student options."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from thumbnet.config.checks import require
+from thumbnet.config.networks import StudentSettings
+
+EqualBy = Literal["student", "total"]
+PLAIN = "plain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareSettings:
+    """Train several recipes with several seeds, and compare them in one table.
+
+    Attributes:
+        recipes: YAML files as `thumbnet train --config` takes them; a file's name is the recipe's.
+        output: Folder for all runs, the table and the pictures.
+        seeds: Each recipe is trained once with each.
+        data: The data of every recipe, in place of its own.
+        teacher_weights: The teacher's weights for every recipe, in place of its own.
+        teacher_recipe: Recipe of `thumbnet train-teacher`: trained once, and its weights given to every recipe.
+        set: Settings of `thumbnet train` for every recipe, each as NAME=VALUE, e.g. `epochs=3`, `loss.kd=2`.
+        ours: Names of the recipes that are the subject; they are no alternatives to each other.
+        bounds: Names of the recipes that show what is possible and nobody would use.
+        best_of: Names of the alternatives among which the best is looked for; by default every recipe that is neither
+            ours nor a bound.
+        equal_by: What "equal MACs" counts: the `student` alone, as where thumbnails are made once and classified
+            later, or the `total` with the downscaler.
+        timing_rounds: Rounds in which the latency of every recipe is measured in turn; 0 measures none.
+    """
+
+    recipes: tuple[str, ...]
+    output: str
+    seeds: tuple[int, ...] = (0,)
+    data: str | None = None
+    teacher_weights: str | None = None
+    teacher_recipe: str | None = None
+    set: tuple[str, ...] = ()
+    ours: tuple[str, ...] = ()
+    bounds: tuple[str, ...] = ()
+    best_of: tuple[str, ...] = ()
+    equal_by: EqualBy = "student"
+    timing_rounds: int = 30
+
+    def __post_init__(self) -> None:
+        require(len(self.recipes) > 0, "recipes", "empty", "one YAML file or more")
+        check_seeds(self.seeds)
+        kinds = get_args(EqualBy)
+        require(self.equal_by in kinds, "equal_by", self.equal_by, f"one of {', '.join(kinds)}")
+        require(self.timing_rounds >= 0, "timing_rounds", self.timing_rounds, "0 (no timing) or more")
+        one_teacher = not (self.teacher_weights and self.teacher_recipe)
+        require(one_teacher, "teacher_weights", self.teacher_weights, "given without teacher_recipe")
+        both = sorted({*self.ours} & {*self.bounds})
+        require(not both, "bounds", ", ".join(both), "other recipes than ours")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSettings:
+    """Train one student for each ratio and student option, and find the cheapest that loses little.
+
+    Attributes:
+        ratios: Downscale factors per side, 2 to 8.
+        students: Options of the student: `plain`, `keep_stem_resolution`, `keep_stride_N`, `dilate_last_stage`.
+        seeds: Each combination is trained once with each.
+        max_drop: Most that the student may lose against the teacher, in percentage points.
+        timing_rounds: Rounds in which the latency of every combination is measured in turn; 0 measures none.
+    """
+
+    ratios: tuple[int, ...] = (2, 4, 8)
+    students: tuple[str, ...] = (PLAIN, "keep_stem_resolution", "dilate_last_stage")
+    seeds: tuple[int, ...] = (0,)
+    max_drop: float = 2.0
+    timing_rounds: int = 30
+
+    def __post_init__(self) -> None:
+        distinct = len(self.ratios) > 0 and len(set(self.ratios)) == len(self.ratios)
+        require(distinct, "ratios", list(self.ratios), "different numbers, e.g. 2,4,8")
+        distinct = len(self.students) > 0 and len(set(self.students)) == len(self.students)
+        require(distinct, "students", list(self.students), "different options, e.g. plain,dilate_last_stage")
+        for student in self.students:
+            student_option(student)
+        check_seeds(self.seeds)
+        require(self.max_drop >= 0, "max_drop", self.max_drop, "0 or more percentage points")
+        require(self.timing_rounds >= 0, "timing_rounds", self.timing_rounds, "0 (no timing) or more")
+
+
+def student_option(name: str) -> StudentSettings:
+    """The student option of that name.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    numbered = re.fullmatch(r"keep_stride_(\d+)", name)
+    known = "plain, keep_stem_resolution, keep_stride_N with a number, or dilate_last_stage"
+    named = name in (PLAIN, "keep_stem_resolution", "dilate_last_stage")
+    require(named or numbered is not None, "students", name, known)
+    if numbered:
+        return StudentSettings(keep_stride=int(numbered[1]))
+    return StudentSettings(
+        keep_stem_resolution=name == "keep_stem_resolution", dilate_last_stage=name == "dilate_last_stage"
+    )
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuses seeds that are none, negative or given twice.
+
+    Raises:
+        ConfigError: If they are.
+    """
+    right = len(seeds) > 0 and min(seeds) >= 0 and len(set(seeds)) == len(seeds)
+    require(right, "seeds", list(seeds), "different numbers, 0 or more, e.g. 0,1,2")

@@ -1,0 +1,265 @@
+"""`thumbnet compare`: what is trained, kept, gone on with and refused, and the table's numbers."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from thumbnet import compare
+from thumbnet.cli import main
+from thumbnet.comparison import runs as comparison_runs
+from thumbnet.comparison.study import Comparison
+from thumbnet.errors import ConfigError, DataError, TrainingError
+
+Write = Callable[..., str]
+SETTINGS: dict[str, Any] = {"seeds": (0, 1), "timing_rounds": 2, "quiet": True}
+
+
+@pytest.fixture(scope="module")
+def recipes(write_recipe: Write, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("recipes")
+    return [
+        write_recipe(folder, "bicubic", downscaler={"kind": "bicubic"}),
+        write_recipe(folder, "area", downscaler={"kind": "area"}, lr=0.03),
+        write_recipe(folder, "thumbnet", lr=0.03),
+        write_recipe(folder, "fine", student={"keep_stem_resolution": True}, downscaler={"kind": "bicubic"}),
+        write_recipe(folder, "impossible", ratio=5),
+    ]
+
+
+@pytest.fixture(scope="module")
+def compared(recipes: list[str], tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """Must not be changed by tests."""
+    output = tmp_path_factory.mktemp("compared")
+    return compare(recipes=recipes, output=output, ours=["thumbnet"], **SETTINGS)
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def accuracy(folder: Path, who: str) -> float:
+    said = read(folder / "predictions.csv")
+    return float((said[who] == said["label"]).mean())
+
+
+def test_the_tables_numbers_are_those_of_the_predictions(compared: Comparison) -> None:
+    assert compared.results is not None
+    rows = {row.name: row for row in compared.results.rows}
+    for name in ("bicubic", "area", "thumbnet", "fine"):
+        row = rows[name]
+        folders = [compared.folder / f"{name}-seed{seed}" for seed in (0, 1)]
+        students, teachers = ([accuracy(folder, who) for folder in folders] for who in ("student", "teacher"))
+        assert row.metric is not None
+        assert row.metric.values == pytest.approx(students)
+        assert row.metric.mean == pytest.approx(np.mean(students))
+        assert row.metric.std == pytest.approx(np.std(students, ddof=1))
+        assert row.retention == pytest.approx(np.mean(np.divide(students, teachers)))
+        assert row.drop is not None
+        assert row.drop.mean == pytest.approx(np.mean(teachers) - np.mean(students))
+        assert row.drop.low <= row.drop.mean <= row.drop.high
+        if row.against:
+            others = [accuracy(compared.folder / f"{row.against}-seed{seed}", "student") for seed in (0, 1)]
+            assert row.difference is not None
+            assert row.difference.mean == pytest.approx(np.mean(students) - np.mean(others))
+
+
+def test_a_row_is_compared_with_the_best_alternative_of_equal_macs(compared: Comparison) -> None:
+    assert compared.results is not None
+    rows = {row.name: row for row in compared.results.rows}
+    means = {name: row.metric.mean for name, row in rows.items() if row.metric}
+    best = max(("bicubic", "area"), key=lambda name: means[name])
+    assert rows["thumbnet"].kind == "ours"
+    assert rows["thumbnet"].against == best
+    # Ours is nobody's alternative, and the finer student has no alternative of its MACs.
+    assert rows["bicubic"].against == "area"
+    assert rows["fine"].against is None
+
+
+def test_teacher_and_untrained_thumbnails_come_for_free(compared: Comparison) -> None:
+    assert compared.results is not None
+    rows = {row.name: row for row in compared.results.rows}
+    assert list(rows)[:3] == [
+        "teacher",
+        "untrained_bicubic (ratio 4, plain)",
+        "untrained_bicubic (ratio 4, keep_stem_resolution)",
+    ]
+    folder = compared.folder / "bicubic-seed0"
+    plain = rows["untrained_bicubic (ratio 4, plain)"]
+    assert rows["teacher"].metric is not None
+    assert plain.metric is not None
+    assert rows["teacher"].metric.mean == pytest.approx(accuracy(folder, "teacher"))
+    assert plain.metric.mean == pytest.approx(accuracy(folder, "untrained_bicubic"))
+    assert plain.student_macs == rows["bicubic"].student_macs
+    assert plain.downscaler_macs == rows["bicubic"].downscaler_macs
+
+
+def test_every_possible_recipe_and_the_teacher_are_timed(compared: Comparison) -> None:
+    assert compared.results is not None
+    timed = {row.name for row in compared.results.rows if row.latency_ms}
+    assert timed == {"teacher", "bicubic", "area", "thumbnet", "fine"}
+
+
+def test_a_failed_run_is_a_row_with_its_reason_and_the_rest_goes_on(compared: Comparison) -> None:
+    assert {one.run.path.name for one in compared.failed} == {"impossible-seed0", "impossible-seed1"}
+    content = json.loads((compared.folder / "comparison.json").read_text())
+    assert "ratio 5 does not divide" in content["failures"]["impossible-seed0"]
+    assert "impossible failed: ratio 5" in (compared.folder / "comparison.md").read_text()
+
+
+def test_everything_is_written(compared: Comparison) -> None:
+    content = json.loads((compared.folder / "comparison.json").read_text())
+    assert {"command", "date", "hardware", "hours", "versions", "settings", "seeds", "rows"} <= set(content)
+    assert content["hours"] > 0
+    with (compared.folder / "comparison.csv").open(newline="") as file:
+        rows = {row["recipe"]: row for row in csv.DictReader(file)}
+    assert float(rows["thumbnet"]["metric"]) == content["rows"][5]["metric"]["mean"]
+    assert content["rows"][5]["name"] == "thumbnet"
+    for picture in ("pareto_macs.png", "pareto_latency.png", "pareto_bytes.png"):
+        assert (compared.folder / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_finished_is_not_trained_again(
+    compared: Comparison, recipes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[str] = []
+    monkeypatch.setattr(comparison_runs, "fit", lambda settings, **_: trained.append(settings.output))
+    again = compare(recipes=recipes[:4], output=compared.folder, ours=["thumbnet"], **SETTINGS)
+    assert trained == []
+    assert again.results is not None
+    assert compared.results is not None
+    before = {row.name: row.metric for row in compared.results.rows if row.metric}
+    assert {row.name: row.metric for row in again.results.rows} == before
+
+
+def test_a_run_that_was_killed_in_the_middle_goes_on(
+    write_recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thumbnet.run_folder import RunFolder
+
+    recipe = write_recipe(tmp_path, "killed", epochs=2)
+    whole = compare(recipes=[recipe], output=tmp_path / "whole", timing_rounds=0, quiet=True)
+    append, killed = RunFolder.append_metrics, []
+
+    def kill_in_second_epoch(run: RunFolder, record: dict[str, Any]) -> None:
+        if record["epoch"] == 2 and not killed:
+            killed.append(record)
+            raise KeyboardInterrupt
+        append(run, record)
+
+    monkeypatch.setattr(RunFolder, "append_metrics", kill_in_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        compare(recipes=[recipe], output=tmp_path / "parts", timing_rounds=0, quiet=True)
+    assert not (tmp_path / "parts" / "killed-seed0" / "evaluation.json").exists()
+    resumed = compare(recipes=[recipe], output=tmp_path / "parts", timing_rounds=0, quiet=True)
+    assert killed
+    assert resumed.results is not None
+    assert whole.results is not None
+    assert resumed.results.rows[-1].metric == whole.results.rows[-1].metric
+    first, second = (tmp_path / name / "killed-seed0" / "predictions.csv" for name in ("whole", "parts"))
+    assert first.read_text() == second.read_text()
+
+
+def test_a_run_with_other_settings_is_refused_by_name_and_overwritten_when_asked(
+    write_recipe: Write, tmp_path: Path
+) -> None:
+    output = {"output": tmp_path / "out", "timing_rounds": 0, "quiet": True}
+    compare(recipes=[write_recipe(tmp_path, "one", epochs=1), write_recipe(tmp_path, "two", epochs=1)], **output)
+    kept = (tmp_path / "out" / "two-seed0" / "evaluation.json").stat().st_mtime_ns
+    changed = [write_recipe(tmp_path, "one", epochs=1, lr=0.5), str(tmp_path / "two.yaml")]
+    with pytest.raises(ConfigError, match=r"one-seed0 was made with lr 0.001, not 0.5; .*--overwrite"):
+        compare(recipes=changed, **output)
+    compare(recipes=changed, overwrite=True, **output)
+    assert yaml.safe_load((tmp_path / "out" / "one-seed0" / "config.yaml").read_text())["lr"] == 0.5
+    assert (tmp_path / "out" / "two-seed0" / "evaluation.json").stat().st_mtime_ns == kept
+
+
+def test_the_teacher_is_trained_first_and_given_to_all(write_recipe: Write, tmp_path: Path) -> None:
+    teacher = write_recipe(tmp_path, "teacher", epochs=1)
+    recipes = [teacher, write_recipe(tmp_path, "student", epochs=1)]
+    compare(recipes=recipes, teacher_recipe=teacher, output=tmp_path / "out", timing_rounds=0, quiet=True)
+    weights = tmp_path / "out" / "teacher" / "teacher.safetensors"
+    config = yaml.safe_load((tmp_path / "out" / "student-seed0" / "config.yaml").read_text())
+    assert config["teacher_weights"] == str(weights)
+    made = weights.stat().st_mtime_ns
+    compare(recipes=recipes, teacher_recipe=teacher, output=tmp_path / "out", timing_rounds=0, quiet=True)
+    assert weights.stat().st_mtime_ns == made
+
+
+def test_a_failure_in_training_does_not_stop_the_others(
+    write_recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = comparison_runs.fit
+
+    def fails_for_bad(settings: Any, **how: Any) -> None:
+        if "bad" in settings.output:
+            raise TrainingError("the loss is\nnot finite")
+        fit(settings, **how)
+
+    monkeypatch.setattr(comparison_runs, "fit", fails_for_bad)
+    recipes = [write_recipe(tmp_path, name, epochs=1) for name in ("bad", "good")]
+    code = main(["compare", *recipes, "--output", str(tmp_path / "out"), "--timing-rounds", "0"])
+    assert code == 2
+    content = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert content["failures"] == {"bad-seed0": "the loss is not finite"}
+    assert [row["name"] for row in content["rows"]][-2:] == ["bad", "good"]
+
+
+def test_flags_change_every_recipe(write_recipe: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = write_recipe(tmp_path, "one")
+    changes = ["--set", "epochs=1", "--set", "lr=1e-2", "--set", "loss.kd=0.5", "--set", "downscaler.kind=area"]
+    code = main(["compare", recipe, "--seeds", "3", "--output", str(tmp_path / "out"), *changes])
+    config = yaml.safe_load((tmp_path / "out" / "one-seed3" / "config.yaml").read_text())
+    assert code == 0
+    assert (config["epochs"], config["lr"], config["loss"]["kd"], config["seed"]) == (1, 0.01, 0.5, 3)
+    assert (config["loss"]["cl"], config["downscaler"]["kind"]) == (1, "area")
+    assert "retention" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seeds": (0, 0)}, "seeds is .* different numbers"),
+        ({"set": ("epochs",)}, "NAME=VALUE"),
+        ({"set": ("seed=3",)}, "seed is chosen by --seeds"),
+        ({"set": ("epoch=3",)}, "recipe .*one.yaml: settings: .*epoch"),
+        ({"set": ("ratio=9",)}, "one.yaml: ratio is 9"),
+        ({"ours": ("two",)}, "ours: there is no recipe two; there are one"),
+        ({"ours": ("one",), "bounds": ("one",)}, "bounds is one, but must be other recipes"),
+        ({"teacher_weights": "a.pth", "teacher_recipe": "b.yaml"}, "without teacher_recipe"),
+        ({"nonsense": 1}, "nonsense.*thumbnet compare --help"),
+    ],
+)
+def test_a_comparison_that_cannot_be(write_recipe: Write, tmp_path: Path, changes: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        compare(**{"recipes": [write_recipe(tmp_path, "one")], "output": tmp_path / "out", "quiet": True, **changes})
+    assert not (tmp_path / "out").exists()
+
+
+def test_recipes_that_cannot_be_read(write_recipe: Write, tmp_path: Path) -> None:
+    one, other = write_recipe(tmp_path / "a", "one"), write_recipe(tmp_path / "b", "one")
+    with pytest.raises(ConfigError, match="have one name, one; rename one"):
+        compare(recipes=[one, other], output=tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"missing.yaml cannot be read \(No such file"):
+        compare(recipes=[tmp_path / "missing.yaml"], output=tmp_path / "out")
+    (tmp_path / "list.yaml").write_text("- a")
+    with pytest.raises(ConfigError, match="holds no settings"):
+        compare(recipes=[tmp_path / "list.yaml"], output=tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"give it as --teacher-recipe"):
+        compare(recipes=[write_recipe(tmp_path, "teacher")], output=tmp_path / "out")
+
+
+def test_runs_on_different_pictures_are_not_compared(write_recipe: Write, photos: Path, tmp_path: Path) -> None:
+    recipes = [
+        write_recipe(tmp_path, "all", epochs=1),
+        write_recipe(tmp_path, "train", epochs=1, data=str(photos / "train"), holdout=0.3),
+    ]
+    with pytest.raises(DataError, match=r"evaluated on different pictures; .*--data"):
+        compare(recipes=recipes, output=tmp_path / "out", timing_rounds=0, quiet=True)
