@@ -220,7 +220,9 @@ def _batches_and_teacher(
     if cache.pixels is not None:
         stored = StoredViewDataset(cache.pixels, dataset.pictures.labels, settings.views.per_image)
         loader = training_loader(stored, order, replace(reading, workers=0))
-    return loader, CachedTeacher(cache)
+    if settings.mix.on:
+        plan.announcer.say("mix: what the teacher says of a mix is taken as the mix of its cached answers")
+    return loader, CachedTeacher(cache, settings.loss.temperature, settings.multilabel)
 
 
 def _filled_cache(plan: Plan, dataset: ViewDataset, reading: LoaderSettings, device: torch.device) -> TeacherCache:

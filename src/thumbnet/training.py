@@ -194,7 +194,8 @@ def teacher_settings(settings: TrainSettings) -> TrainSettings:
     loss = LossSettings(
         mm=0.0, kd=0.0, fm=0.0, cl=settings.loss.cl or 1.0, label_smoothing=settings.loss.label_smoothing
     )
-    return replace(settings, loss=loss, views=replace(settings.views, per_image=0), downscaler=DownscalerSettings())
+    views = replace(settings.views, per_image=0, cached_flips=False)
+    return replace(settings, loss=loss, views=views, downscaler=DownscalerSettings())
 
 
 def _finish_teacher(

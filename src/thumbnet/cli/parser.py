@@ -30,6 +30,7 @@ SWITCHES = (
     "--student.dilate_last_stage",
     "--cache.pixels",
     "--views.dihedral",
+    "--views.cached_flips",
     "--multilabel",
     "--unlabelled",
     "--streaming",
