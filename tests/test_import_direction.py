@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "checkpoint",
         "optimization",
         "teacher_outputs",
+        "evaluation_answers",
         "processes",
         "compilation",
     ),

@@ -50,6 +50,7 @@ from thumbnet.optimization import build_average, build_optimizer, build_schedule
 from thumbnet.progress import Announcer
 from thumbnet.run_folder import RunFolder
 from thumbnet.teacher_outputs import (
+    TEACHER_CACHES,
     CachedTeacher,
     LiveTeacher,
     NoTeacher,
@@ -228,7 +229,7 @@ def _batches_and_teacher(
 def _filled_cache(plan: Plan, dataset: ViewDataset, reading: LoaderSettings, device: torch.device) -> TeacherCache:
     """The complete teacher cache; the main process fills it."""
     settings, assembly = plan.settings, plan.assembly
-    folder, classes = cache_folder(settings.cache) / "teacher", len(plan.train.classes)
+    folder, classes = cache_folder(settings.cache) / TEACHER_CACHES, len(plan.train.classes)
     rows = len(dataset.pictures) * settings.views.per_image
     precision = mixed_precision_for(settings.optimizer, device)
     cache = open_cache(folder, assembly, settings, plan.fingerprint, precision, rows, classes, plan.announcer)

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
@@ -31,6 +31,7 @@ SAVE_EVERY_BATCHES = 50
 # Settings of views that change what was cached only when it is used.
 CHANGED_LATER = ("cached_flips",)
 GIGABYTE = 10**9
+TEACHER_CACHES = "teacher"  # within the cache folder
 
 
 # Logits (None where nobody asks) and tapped features, for a batch whose pixels, changed so, are the image in [0, 1].
@@ -198,8 +199,14 @@ def cache_key(
         "made_with": {"format": CACHE_FORMAT, **{name: version(name) for name in ("torch", "torchvision", "pillow")}},
         "preprocessing": asdict(preprocessing),
     }
+    return digest_of(what, teacher)
+
+
+def digest_of(what: Mapping[str, object], *networks: nn.Module) -> str:
+    """A name for values that JSON can hold, together with every weight and buffer of networks."""
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
-    for name, tensor in sorted(teacher.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    for network in networks:
+        for name, tensor in sorted(network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:32]
