@@ -101,7 +101,7 @@ class ColumnSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheSettings:
-    """The teacher cache on disk, in use when `views.per_image` is more than 0.
+    """The teacher's answers on disk: to fixed views (`views.per_image`), and to the pictures to evaluate on.
 
     Attributes:
         folder: Where teacher outputs are kept between runs; by default `thumbnet` in the user's cache folder.

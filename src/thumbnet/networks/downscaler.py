@@ -91,16 +91,17 @@ class FixedDownscaler(nn.Module):
         self, image: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 small_height small_width"]:
         """Filters and subsamples; at the border the kernel's share inside the image is scaled to 1, as in Pillow."""
-        batch, channels, height, width = image.shape
-        planes = image.reshape(batch * channels, 1, height, width)
+        # A processor filters channel by channel several times faster where the channels lie side by side.
+        planes = image.contiguous(memory_format=torch.channels_last)
         planes = self._along(planes, self.kernel.view(1, 1, -1, 1), (self.ratio, 1), (self.padding, 0))
         planes = self._along(planes, self.kernel.view(1, 1, 1, -1), (1, self.ratio), (0, self.padding))
-        return planes.reshape(batch, channels, height // self.ratio, width // self.ratio).clamp(0, 1)
+        return planes.clamp(0, 1)
 
     def _along(self, planes: Tensor, kernel: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
-        kernel = kernel.to(planes.dtype)
-        inside = functional.conv2d(torch.ones_like(planes[:1]), kernel, stride=stride, padding=padding)
-        return functional.conv2d(planes, kernel, stride=stride, padding=padding) / inside
+        kernel, channels = kernel.to(planes.dtype), planes.shape[1]
+        inside = functional.conv2d(torch.ones_like(planes[:1, :1]), kernel, stride=stride, padding=padding)
+        each = kernel.expand(channels, -1, -1, -1)
+        return functional.conv2d(planes, each, stride=stride, padding=padding, groups=channels) / inside
 
 
 class TwoLayers(nn.Module):
