@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from conftest import write_photos
 from thumbnet import ThumbNet, fit
 from thumbnet.config import DownscalerSettings, LossSettings, MixSettings, TrainSettings, ViewSettings
 from thumbnet.errors import ThumbNetError
+from thumbnet.networks.teacher import Teacher
 from thumbnet.objective import StepTensors, Term
 from thumbnet.report import write_report
 from thumbnet.run_folder import RunFolder
@@ -42,12 +44,37 @@ def test_teacher_and_student_see_the_same_mix_and_labels_are_mixed_with_it(tiny_
     assert any(0.05 < float(step.label.max(dim=1).values.min()) < 0.95 for step in seen)
 
 
+def test_cached_answers_to_flipped_views_and_mixes_reach_the_losses_without_the_teacher(
+    tiny_settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first of two equal runs fills the cache; the second meets no view as it is, and never runs the teacher."""
+    views = ViewSettings(per_image=1, cached_flips=True)
+    fit(tiny_settings(views=replace(views, cached_flips=False), epochs=1), quiet=True)
+    seen: list[StepTensors] = []
+
+    def look(step: StepTensors) -> torch.Tensor:
+        seen.append(step)
+        return step.thumbnail.mean()
+
+    settings = tiny_settings(views=views, mix=MixSettings(mixup=1.0, cutmix=1.0), epochs=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Teacher, "forward", None)
+        fit(settings, terms={"look": Term(0.001, look)}, overwrite=True)
+    assert "mix: what the teacher says of a mix is taken as the mix of its cached answers" in capsys.readouterr().err
+    for step in seen:
+        assert step.teacher_logits is not None
+        assert step.label.shape == step.teacher_logits.shape == (8, 2)
+        at_temperature = torch.exp(step.teacher_logits / settings.loss.temperature).sum(dim=1)
+        torch.testing.assert_close(at_temperature, torch.ones(8))  # logarithms of mixed probabilities
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"mix": MixSettings(mixup=0.4, cutmix=1.0, probability=0.7)},
         {"views": ViewSettings(dihedral=True, randaugment=7, random_erasing=0.3)},
         {"views": ViewSettings(per_image=2, dihedral=True, randaugment=7, random_erasing=0.3)},
+        {"views": ViewSettings(per_image=2, cached_flips=True), "mix": MixSettings(mixup=0.4, cutmix=1.0)},
     ],
 )
 def test_a_run_with_mixes_and_changed_views_goes_on_bit_for_bit(

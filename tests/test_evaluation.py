@@ -3,14 +3,19 @@
 import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import yaml
 from PIL import Image
+from safetensors.torch import save
 
 from conftest import tiny_values, write_photos
 from thumbnet import ThumbNet, TrainSettings, evaluate, fit, train_teacher
+from thumbnet.config import CacheSettings
 from thumbnet.data.pictures import read_picture
 from thumbnet.errors import CheckpointError, DataError
 from thumbnet.progress import Announcer
@@ -83,6 +88,99 @@ def test_the_runs_own_data_by_another_name_keeps_its_holdout(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     result = evaluate(tmp_path / "run", "./all", allow_code=True, workers=0, device="cpu")
     assert result["data"]["pictures"] == 6
+
+
+def kept_files(folder: Path) -> list[Path]:
+    return sorted((folder / "teacher").glob("*/evaluation.safetensors"))
+
+
+def with_cache(run: Path, cache: CacheSettings) -> Path:
+    """The run as if it had been trained with this cache."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["cache"] = asdict(cache)
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    return run
+
+
+def evaluated(run: Path, **changes: Any) -> list[bytes]:
+    """What an evaluation leaves, to the last byte."""
+    for path in (run / "samples").iterdir():
+        path.unlink()
+    evaluate(run, **{"allow_code": True, "workers": 0, "device": "cpu", **changes})
+    return [
+        path.read_bytes() for path in (run / "evaluation.json", run / "predictions.csv", *sorted(run.rglob("*.png")))
+    ]
+
+
+def test_the_next_evaluation_asks_the_student_alone_and_says_the_same(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_cache(run, CacheSettings(folder=str(tmp_path / "cache")))
+    asked = evaluated(run)
+    assert len(kept_files(tmp_path / "cache")) == 1
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the teacher was asked")
+
+    monkeypatch.setattr("thumbnet.evaluation_answers._others", refuse)
+    assert evaluated(run) == asked
+
+
+def test_a_run_asks_the_teacher_that_an_earlier_run_asked_no_more(
+    tiny_settings: Callable[..., TrainSettings], tmp_path: Path
+) -> None:
+    cache = CacheSettings(folder=str(tmp_path / "cache"))
+    for seed in (0, 1):
+        fit(tiny_settings(output=str(tmp_path / f"{seed}"), seed=seed, epochs=1, cache=cache), quiet=True)
+    assert len(kept_files(tmp_path / "cache")) == 1
+    fit(tiny_settings(output=str(tmp_path / "2"), ratio=2, epochs=1, cache=cache), quiet=True)
+    assert len(kept_files(tmp_path / "cache")) == 2, "the untrained copy is another one"
+
+
+def test_other_pictures_or_another_teacher_are_asked_about_anew(run: Path, photos: Path, tmp_path: Path) -> None:
+    with_cache(run, CacheSettings(folder=str(tmp_path / "cache")))
+    evaluated(run)
+    other = write_photos(tmp_path, {"others": {"flat": 3, "round": 4}}, seed=5) / "others"
+    evaluate(run, str(other), allow_code=True, workers=0, device="cpu")
+    assert len(kept_files(tmp_path / "cache")) == 2
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["teacher"] = "tiny_networks:without_dropout"
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    evaluated(run)
+    assert len(kept_files(tmp_path / "cache")) == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"not a file of tensors", save({"teacher": torch.zeros(12, 2)})])
+def test_a_damaged_file_of_kept_answers_is_named_and_made_anew(
+    content: bytes, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_cache(run, CacheSettings(folder=str(tmp_path / "cache")))
+    asked = evaluated(run)
+    (file,) = kept_files(tmp_path / "cache")
+    good = file.read_bytes()
+    file.write_bytes(content)
+    assert evaluated(run) == asked
+    assert "cannot be used" in capsys.readouterr().err
+    assert file.read_bytes() == good
+
+
+def test_answers_above_the_limit_are_not_kept_and_older_ones_make_way(run: Path, tmp_path: Path) -> None:
+    small = CacheSettings(folder=str(tmp_path / "cache"), limit_gb=1e-7)
+    asked = evaluated(with_cache(run, small))
+    assert not kept_files(tmp_path / "cache")
+    assert evaluated(with_cache(run, replace(small, limit_gb=5e-7))) == asked
+    (first,) = kept_files(tmp_path / "cache")
+    evaluated(run, batch_size=5)
+    (second,) = kept_files(tmp_path / "cache")
+    assert first != second
+
+
+def test_a_folder_that_cannot_be_written_to_keeps_nothing_and_says_so(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    evaluated(with_cache(run, CacheSettings(folder=str(tmp_path / "cache"))))
+    assert "the teacher's answers are not kept" in capsys.readouterr().err
 
 
 def test_data_with_other_classes_is_refused(run: Path, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "optimization",
         "trained_downscaler",
         "teacher_outputs",
+        "evaluation_answers",
         "processes",
         "compilation",
     ),

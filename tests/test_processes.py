@@ -61,12 +61,12 @@ def cases(data: Path, folder: Path) -> dict[str, dict[str, Any]]:
         cache = CacheSettings(folder=str(folder / "cache"), limit_gb=0.1)
         return TrainSettings(**{**tiny_values(data, folder / name), **plain, "cache": cache, **changes})
 
-    in_parts = OptimizerSettings(accumulation_steps=2)
+    in_parts, views = OptimizerSettings(accumulation_steps=2), ViewSettings(per_image=2, cached_flips=True)
     return {
         # 24 pictures in batches of 9: five and four of each, and six left out.
         "uneven": {"settings": settings("uneven", batch_size=9)},
         # Micro-batches of five: three and two.
-        "cached": {"settings": settings("cached", batch_size=10, optimizer=in_parts, views=ViewSettings(per_image=2))},
+        "cached": {"settings": settings("cached", batch_size=10, optimizer=in_parts, views=views)},
         # The last layers get no gradient, and must not be waited for.
         "features": {"settings": settings("features", loss=LossSettings(cl=0.0, kd=0.0), epochs=1)},
         "no_average": {"settings": settings("no_average", optimizer=OptimizerSettings(ema_decay=0.0), epochs=1)},

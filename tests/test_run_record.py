@@ -92,6 +92,14 @@ def test_a_setting_within_a_group_is_named_as_its_flag(run: RunFolder) -> None:
     assert "was begun with views.scale [0.5, 1.0], not [0.25, 1.0];" in difference(run, views=views)
 
 
+def test_a_run_begun_before_a_setting_was_there_goes_on_with_its_default(run: RunFolder) -> None:
+    record = run.read_config()
+    del record["views"]["cached_flips"], record["seed"]
+    run.begin(record, overwrite=False)
+    require_same_record(run, record_of(SETTINGS, "fingerprint", LOSSES))
+    assert "was begun with seed 0, not 1;" in difference(run, seed=1)
+
+
 def test_changed_pictures_are_noticed(run: RunFolder) -> None:
     with pytest.raises(ConfigError) as caught:
         require_same_record(run, record_of(SETTINGS, "another fingerprint", LOSSES))

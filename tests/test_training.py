@@ -214,7 +214,7 @@ def test_another_seed_asks_the_teacher_again(tiny_settings: Settings, tmp_path: 
     cache = CacheSettings(folder=str(tmp_path / "cache"))
     for seed in (0, 1):
         fit(tiny_settings(output=str(tmp_path / f"run{seed}"), cache=cache, seed=seed, epochs=1), quiet=True)
-    assert len(list((tmp_path / "cache" / "teacher").iterdir())) == 2
+    assert len(list((tmp_path / "cache" / "teacher").glob("*/pixels.npy"))) == 2
 
 
 def test_a_cache_above_its_limit_is_refused_before_space_is_taken(tiny_settings: Settings, tmp_path: Path) -> None:
@@ -434,3 +434,17 @@ def test_a_teacher_is_trained_by_the_same_loop_and_teaches(tiny_settings: Settin
 def test_a_teachers_training_gives_a_thousand_class_network_a_new_head(tiny_settings: Settings) -> None:
     file = train_teacher(tiny_settings(teacher="tiny_networks:thousand_classes", epochs=1), quiet=True)
     assert load_file(file)["5.weight"].shape == (2, 16)
+
+
+def test_evaluation_every_few_epochs_and_after_the_last_changes_no_weight(
+    tiny_settings: Settings, tmp_path: Path
+) -> None:
+    weights = []
+    for every in (1, 3):
+        settings = tiny_settings(output=str(tmp_path / str(every)), evaluate_every=every, epochs=4)
+        weights.append(fit(settings, quiet=True).student.state_dict())
+    measured = [[("top1" in line) for line in RunFolder(tmp_path / name).read_metrics()] for name in "13"]
+    assert measured == [[True] * 4, [False, False, True, True]]
+    every_epoch, seldom = (RunFolder(tmp_path / name).read_metrics()[-1]["top1"] for name in "13")
+    assert every_epoch == seldom
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())

@@ -4,41 +4,35 @@ Reads a run and a data set, writes evaluation.json, predictions.csv and the samp
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from io import BytesIO
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from thumbnet.accuracy import HEADLINES, accuracies, agreement
 from thumbnet.bundle import ThumbNet
-from thumbnet.config import DownscalerSettings, StudentSettings, TrainSettings
-from thumbnet.data.batches import Batch, LoaderSettings, evaluation_loader, to_image
+from thumbnet.config import TrainSettings
+from thumbnet.data.batches import LoaderSettings, evaluation_loader
 from thumbnet.data.datasets import Wanted
-from thumbnet.data.inspection import inspect
+from thumbnet.data.inspection import Inspection, inspect
 from thumbnet.data.labelled import LabelKind, Pictures
 from thumbnet.data.pictures import size_bytes
-from thumbnet.data.preprocessing import image_to_picture, normalise
 from thumbnet.data.sources import is_place, open_data, wanted_by
 from thumbnet.devices import cache_folder, choose_device, reading_workers
 from thumbnet.errors import CheckpointError, DataError, NetworkError
+from thumbnet.evaluation_answers import Answers, KeptAnswers, Networks, ask, kept_name
 from thumbnet.networks.architectures import require_trust
 from thumbnet.networks.assembly import build_teacher
 from thumbnet.networks.class_names import check_same_classes
-from thumbnet.networks.downscaler import build_downscaler, to_8bit
+from thumbnet.networks.downscaler import FixedDownscaler
 from thumbnet.networks.student import make_student
 from thumbnet.profiling import count_macs, count_parameters
 from thumbnet.progress import Announcer
 from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import settings_of
-from thumbnet.storage import write_atomically
-
-SAMPLES = 8
+from thumbnet.teacher_outputs import GIGABYTE, TEACHER_CACHES
 
 
 def evaluate(
@@ -66,9 +60,8 @@ def evaluate(
         announcer: Shows progress; by default on standard error.
 
     Returns:
-        What is written to evaluation.json: accuracies as shares of 1, `macs` for one picture, bytes as means (None of
-        a thumbnail that is no picture). For data other than the run's own it is written to evaluations/NAME/ instead,
-        and the run's own results stay.
+        What is written to evaluation.json: accuracies as shares of 1, `macs` for one picture, bytes as means. For data
+        other than the run's own it is written to evaluations/NAME/ instead, and the run's own results stay.
 
     Raises:
         ThumbNetError: If the run or the data cannot be used together.
@@ -89,17 +82,19 @@ def evaluate(
         wanted = _with_labels_if_any(chosen, holdout, wanted, bundle.labels, announcer)
     evaluation_data = settings.evaluation_data if own_data else None
     splits = open_data(chosen, holdout or settings.holdout if own_data else holdout, evaluation_data, wanted)
-    pictures = _readable(splits.evaluation, settings, workers, announcer).in_classes(bundle.labels, "the bundle's")
+    found = _read(splits.evaluation, settings, workers, announcer)
+    pictures = found.readable.in_classes(bundle.labels, "the bundle's")
     networks = _networks(bundle, settings, allow_code, announcer)
     reading = LoaderSettings(workers=reading_workers(workers))
     loader = evaluation_loader(pictures, bundle.description.preprocessing, batch_size, reading)
     progress = announcer.track(loader, len(loader), "evaluating")
-    answers = _ask(bundle, networks, progress, len(pictures), target, run.samples if own_data else None)
+    kept = _kept(bundle, networks, settings, found, batch_size, announcer)
+    answers = ask(bundle, networks, kept, progress, len(pictures), target, run.samples if own_data else None)
     result = _summarise(bundle, networks, answers, pictures.kind)
     result["data"] = {"name": chosen, "pictures": len(pictures), "description": splits.description}
     result["bytes"] = {
         "image": round(float(np.mean([size_bytes(file) for file in pictures.files]))),
-        "thumbnail": None if answers.thumbnail_bytes is None else round(answers.thumbnail_bytes),
+        "thumbnail": round(answers.thumbnail_bytes),
     }
     rows = _prediction_rows(pictures, answers)
     if not own_data:
@@ -131,17 +126,10 @@ def _with_labels_if_any(
     return labelled
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Networks:
-    teacher: nn.Module | None
-    untrained: nn.Module | None
-    bicubic: nn.Module
-
-
-def _networks(bundle: ThumbNet, settings: TrainSettings, allow_code: bool, announcer: Announcer) -> _Networks:
-    """The teacher and its untrained copy at thumbnail size; None where one is not at hand."""
+def _networks(bundle: ThumbNet, settings: TrainSettings, allow_code: bool, announcer: Announcer) -> Networks:
+    """The teacher and its untrained copy at thumbnail size; None where the teacher is not at hand."""
     device = next(bundle.student.parameters()).device
-    bicubic = build_downscaler(DownscalerSettings(kind="bicubic"), bundle.description.ratio).to(device)
+    bicubic = FixedDownscaler(bundle.description.ratio, "bicubic").to(device)
     try:
         require_trust(settings.teacher, allow_code, "the run's config.yaml")
         built = build_teacher(settings, bundle.labels)
@@ -149,76 +137,39 @@ def _networks(bundle: ThumbNet, settings: TrainSettings, allow_code: bool, annou
         check_same_classes(built.classes, bundle.labels)
     except (NetworkError, CheckpointError) as error:
         announcer.warn(f"the teacher is not at hand, so only the student is evaluated ({error})")
-        return _Networks(teacher=None, untrained=None, bicubic=bicubic)
-    # How another network is fitted says nothing of the teacher's own copy.
-    fitted = settings.student if settings.student.network is None else StudentSettings()
-    try:
-        untrained = make_student(teacher, fitted, bundle.image_side, bundle.thumbnail_side).eval().to(device)
-    except NetworkError as error:
-        announcer.warn(f"the untrained teacher on thumbnails is left out ({error})")
-        return _Networks(teacher=teacher.to(device), untrained=None, bicubic=bicubic)
-    return _Networks(teacher=teacher.to(device), untrained=untrained, bicubic=bicubic)
+        return Networks(teacher=None, untrained=None, bicubic=bicubic)
+    untrained = make_student(teacher, settings.student, bundle.image_side, bundle.thumbnail_side).eval()
+    return Networks(teacher=teacher.to(device), untrained=untrained.to(device), bicubic=bicubic)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Answers:
-    labels: Tensor
-    logits: dict[str, Tensor]
-    thumbnail_bytes: float | None
-
-
-@torch.no_grad()
-def _ask(
+def _kept(
     bundle: ThumbNet,
-    networks: _Networks,
-    batches: Iterable[Batch],
-    pictures: int,
-    device: torch.device,
-    samples: Path | None,
-) -> _Answers:
-    """Asks everyone about every picture, and saves a few, spread over the data set, for the report."""
-    preprocessing = bundle.description.preprocessing
-    sampled: Iterable[float] = np.linspace(0, pictures - 1, min(SAMPLES, pictures)) if samples else []
-    wanted = {int(position): number for number, position in enumerate(sampled)}
-    labels: list[Tensor] = []
-    logits: dict[str, list[Tensor]] = {"student": [], "teacher": [], "untrained_bicubic": []}
-    sizes: list[int] = []
-    asked = 0
-    for batch in batches:
-        image = to_image(batch, device)
-        thumbnail, bicubic = bundle.thumbnails(image), to_8bit(networks.bicubic(image))
-        logits["student"].append(bundle.logits(thumbnail).float().cpu())
-        if networks.teacher is not None:
-            shown = normalise(image, preprocessing.mean, preprocessing.std)
-            logits["teacher"].append(networks.teacher(shown).float().cpu())
-        if networks.untrained is not None:
-            small = normalise(bicubic, preprocessing.mean, preprocessing.std)
-            logits["untrained_bicubic"].append(networks.untrained(small).float().cpu())
-        for offset in range(len(image)):
-            if samples and (number := wanted.get(asked + offset)) is not None:
-                kinds = {"image": image, "bicubic": bicubic} | (
-                    {"thumbnail": thumbnail} if bundle.makes_pictures else {}
-                )
-                _save_sample(samples, number, {kind: values[offset] for kind, values in kinds.items()})
-        asked += len(image)
-        if bundle.makes_pictures:
-            sizes += [len(_png(image_to_picture(small))) for small in thumbnail]
-        labels.append(batch.label)
-    joined = {name: torch.cat(parts) for name, parts in logits.items() if parts}
-    return _Answers(labels=torch.cat(labels), logits=joined, thumbnail_bytes=float(np.mean(sizes)) if sizes else None)
+    networks: Networks,
+    settings: TrainSettings,
+    found: Inspection,
+    batch_size: int,
+    announcer: Announcer,
+) -> KeptAnswers | None:
+    """Where the teacher's word on these pictures is kept; None where the teacher is not at hand."""
+    if networks.teacher is None:
+        return None
+    name = kept_name(bundle, networks, settings.teacher, settings.student, found.fingerprint, batch_size)
+    folder = cache_folder(settings.cache) / TEACHER_CACHES / name
+    shape = (len(found.readable), len(bundle.labels))
+    return KeptAnswers(folder, shape, settings.cache.limit_gb * GIGABYTE, announcer)
 
 
-def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers, kind: LabelKind) -> dict[str, Any]:
+def _summarise(bundle: ThumbNet, networks: Networks, answers: Answers, kind: LabelKind) -> dict[str, Any]:
     student, labels, metric = answers.logits["student"], answers.labels, HEADLINES[kind]
     result: dict[str, Any] = {
         "metric": metric,
         "student": {
             **accuracies(student, labels, bundle.labels, kind),
-            "macs": bundle.student_macs,
+            "macs": count_macs(bundle.student, bundle.thumbnail_side),
             "parameters": count_parameters(bundle.student),
         },
         "downscaler": {
-            "macs": bundle.downscaler_macs,
+            "macs": count_macs(bundle.downscaler, bundle.image_side),
             "parameters": count_parameters(bundle.downscaler),
         },
         "ratio": bundle.description.ratio,
@@ -232,14 +183,13 @@ def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers, kind: L
             "macs": count_macs(networks.teacher, bundle.image_side),
             "parameters": count_parameters(networks.teacher),
         }
+        untrained = answers.logits["untrained_bicubic"]
+        result["untrained_bicubic"] = accuracies(untrained, labels, bundle.labels, kind)
         right = result["teacher"].get(metric)
         result["retention"] = result["student"][metric] / right if right else None
         result["agreement"] = agreement(student, teacher, kind)
-        if networks.untrained is not None:
-            untrained = answers.logits["untrained_bicubic"]
-            result["untrained_bicubic"] = accuracies(untrained, labels, bundle.labels, kind)
-            if kind == "none":
-                result["untrained_bicubic"]["agreement"] = agreement(untrained, teacher)
+        if kind == "none":
+            result["untrained_bicubic"]["agreement"] = agreement(untrained, teacher)
     return result
 
 
@@ -255,7 +205,7 @@ def _name_of(data: str) -> str:
     return Path(data).resolve().name or "root" if is_place(data) else re.sub(r"[^\w.-]+", "-", data)
 
 
-def _prediction_rows(pictures: Pictures, answers: _Answers) -> list[dict[str, str]]:
+def _prediction_rows(pictures: Pictures, answers: Answers) -> list[dict[str, str]]:
     said = {who: _in_words(logits, pictures) for who, logits in answers.logits.items()}
     labels = [""] * len(pictures) if pictures.kind == "none" else _in_words(answers.labels, pictures)
     return [
@@ -273,20 +223,9 @@ def _in_words(answers: Tensor, pictures: Pictures) -> list[str]:
     return [classes[index] for index in chosen.tolist()]
 
 
-def _readable(pictures: Pictures, settings: TrainSettings, workers: int | None, announcer: Announcer) -> Pictures:
+def _read(pictures: Pictures, settings: TrainSettings, workers: int | None, announcer: Announcer) -> Inspection:
     memory = cache_folder(settings.cache) / "inspections"
     found = inspect(pictures, settings.allow_unreadable, memory, announcer.track, max(1, reading_workers(workers)))
     for name, reason in found.unreadable:
         announcer.warn(f"left out {name}: {reason}")
-    return found.readable
-
-
-def _save_sample(folder: Path, number: int, kinds: dict[str, Tensor]) -> None:
-    for kind, values in kinds.items():
-        write_atomically(folder / f"{number:02d}-{kind}.png", _png(image_to_picture(values)))
-
-
-def _png(picture: Image.Image) -> bytes:
-    buffer = BytesIO()
-    picture.save(buffer, format="png")
-    return buffer.getvalue()
+    return found

@@ -13,6 +13,7 @@ from thumbnet import processes
 from thumbnet.accuracy import HEADLINES, headline, logits_of
 from thumbnet.compilation import compiler_errors
 from thumbnet.data.batches import Batch, to_image
+from thumbnet.data.mixing import BatchChange, draw_flips, flip
 from thumbnet.data.stream_batches import StreamOrder
 from thumbnet.networks.pair import Pair
 from thumbnet.objective import StepTensors, check_finite
@@ -79,14 +80,17 @@ def train_epoch(loop: Loop, bar: StepBar) -> None:
 def _train_micro_batch(loop: Loop, batch: Batch) -> dict[str, float]:
     """Forward, losses, backward; the losses of the micro-batch of all processes by name."""
     accelerator = loop.accelerator
-    position = loop.state.position
+    position, settings = loop.state.position, loop.plan.settings
     image, label = to_image(batch, loop.device), batch.label.to(loop.device)
-    image, label = loop.mix(image, label, position.epoch, position.micro_batches)
+    flipped = draw_flips(batch.row, settings.seed, position.epoch) if settings.views.cached_flips else None
+    image = flip(image, flipped)
+    mix = loop.mix.draw(image, position.epoch, position.micro_batches)
+    image, label = loop.mix(image, label, mix)
     # Parts may differ in size: weighted so, their losses and gradients sum to those of the whole.
     share = len(image) / processes.total(len(image))
     with compiler_errors():
         with accelerator.autocast():
-            teacher_logits, teacher_features = loop.teacher_outputs(batch, image)
+            teacher_logits, teacher_features = loop.teacher_outputs(batch, image, BatchChange(flipped=flipped, mix=mix))
         output = loop.model(image)
         total, losses = loop.plan.objective(
             StepTensors(
@@ -121,22 +125,29 @@ def _step(loop: Loop) -> None:
 
 
 def finish_epoch(loop: Loop) -> None:
-    """Evaluates, logs, and writes the checkpoint of the epoch."""
-    plan, state, position = loop.plan, loop.state, loop.state.position
+    """Evaluates where it is due, logs, and writes the checkpoint of the epoch."""
+    plan, position = loop.plan, loop.state.position
     if isinstance(loop.order, StreamOrder):
         _list_unreadable(plan, loop.order)
-    logits, labels = logits_of(averaged(state.average, state.pair), loop.evaluation_loader, loop.device, shared=True)
-    metric = HEADLINES[plan.evaluation.kind]
-    share = headline(logits, labels, plan.evaluation.classes, plan.evaluation.kind)
+    due = (position.epoch + 1) % plan.settings.evaluate_every == 0 or position.epoch + 1 == plan.settings.epochs
+    measured = _measure(loop) if due else {}
     losses = {name: total / position.micro_batches for name, total in position.loss_sums.items()}
-    record = {"epoch": position.epoch + 1, "step": position.step, **losses, metric: share}
+    record = {"epoch": position.epoch + 1, "step": position.step, **losses, **measured}
     if processes.is_main():
         plan.run.append_metrics({**record, "lr": position.lr, "seconds": round(position.seconds, 2)})
     loop.accelerator.log(record, step=position.step)
     counted = f"epoch {position.epoch + 1}/{plan.settings.epochs}"
-    plan.announcer.say(f"{counted}  {format_losses(losses)}  {metric} {share:.2%}  {position.seconds:.0f} s")
+    shares = "".join(f"  {metric} {share:.2%}" for metric, share in measured.items())
+    plan.announcer.say(f"{counted}  {format_losses(losses)}{shares}  {position.seconds:.0f} s")
     position.start_next_epoch()
     _save(loop)
+
+
+def _measure(loop: Loop) -> dict[str, float]:
+    """The one number by which networks are compared, of the networks as they would ship now, by its name."""
+    state, pictures = loop.state, loop.plan.evaluation
+    logits, labels = logits_of(averaged(state.average, state.pair), loop.evaluation_loader, loop.device, shared=True)
+    return {HEADLINES[pictures.kind]: headline(logits, labels, pictures.classes, pictures.kind)}
 
 
 def _list_unreadable(plan: Plan, order: StreamOrder) -> None:

@@ -30,8 +30,8 @@ def moment_matching(
     Returns:
         Scalar, 0 when the moments agree.
     """
-    small_variance, small_mean = torch.var_mean(_at_least_float32(thumbnail), dim=(2, 3), correction=0)
-    variance, mean = torch.var_mean(_at_least_float32(image), dim=(2, 3), correction=0)
+    small_variance, small_mean = _moments(thumbnail)
+    variance, mean = _moments(image)
     return ((small_mean - mean).square() + (small_variance - variance).square()).mean()
 
 
@@ -48,8 +48,8 @@ def moment_matching_std(
     Returns:
         Scalar, 0 when the moments agree.
     """
-    small_variance, small_mean = torch.var_mean(_at_least_float32(thumbnail), dim=(2, 3), correction=0)
-    variance, mean = torch.var_mean(_at_least_float32(image), dim=(2, 3), correction=0)
+    small_variance, small_mean = _moments(thumbnail)
+    variance, mean = _moments(image)
     small_std, std = ((value + VARIANCE_FLOOR).sqrt() for value in (small_variance, variance))
     return ((small_mean - mean).square() + (small_std - std).square()).mean()
 
@@ -197,6 +197,16 @@ def feature_mapping(
         variance = variance.clamp(min=VARIANCE_FLOOR)
         errors.append(functional.mse_loss(_at_least_float32(features), wanted) / variance)
     return torch.stack(errors).mean()
+
+
+def _moments(
+    pixels: Float[Tensor, "batch channels height width"],
+) -> tuple[Float[Tensor, "batch channels"], Float[Tensor, "batch channels"]]:
+    """Biased variance and mean of each channel of each picture."""
+    values = _at_least_float32(pixels)
+    mean = values.mean(dim=(2, 3), keepdim=True)
+    # `torch.var_mean` says the same; on a processor it takes several times as long over two dimensions.
+    return (values - mean).square().mean(dim=(2, 3)), mean.flatten(1)
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

@@ -50,6 +50,7 @@ from thumbnet.optimization import build_average, build_optimizer, build_schedule
 from thumbnet.progress import Announcer
 from thumbnet.run_folder import RunFolder
 from thumbnet.teacher_outputs import (
+    TEACHER_CACHES,
     CachedTeacher,
     LiveTeacher,
     NoTeacher,
@@ -221,13 +222,15 @@ def _batches_and_teacher(
     if cache.pixels is not None:
         stored = StoredViewDataset(cache.pixels, dataset.pictures.labels, settings.views.per_image)
         loader = training_loader(stored, order, replace(reading, workers=0))
-    return loader, CachedTeacher(cache)
+    if settings.mix.on:
+        plan.announcer.say("mix: what the teacher says of a mix is taken as the mix of its cached answers")
+    return loader, CachedTeacher(cache, settings.loss.temperature, settings.multilabel)
 
 
 def _filled_cache(plan: Plan, dataset: ViewDataset, reading: LoaderSettings, device: torch.device) -> TeacherCache:
     """The complete teacher cache; the main process fills it."""
     settings, assembly = plan.settings, plan.assembly
-    folder, classes = cache_folder(settings.cache) / "teacher", len(plan.train.classes)
+    folder, classes = cache_folder(settings.cache) / TEACHER_CACHES, len(plan.train.classes)
     rows = len(dataset.pictures) * settings.views.per_image
     precision = mixed_precision_for(settings.optimizer, device)
     cache = open_cache(folder, assembly, settings, plan.fingerprint, precision, rows, classes, plan.announcer)

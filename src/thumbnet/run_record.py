@@ -17,6 +17,7 @@ FREE_ON_RESUME = (
     "workers",
     "cache",
     "checkpoint_minutes",
+    "evaluate_every",
     "tracker",
     "device",
     "compile",
@@ -68,9 +69,12 @@ def require_same_record(run: RunFolder, record: Mapping[str, Any]) -> None:
     defaults = _flat(settings_from_dict(stored).as_dict())
     begun_with = {**defaults, **_flat({name: value for name, value in stored.items() if name not in FREE_ON_RESUME})}
     wanted = _flat({name: value for name, value in record.items() if name not in (*FREE_ON_RESUME, RECORD_KEY)})
+    # A setting that is newer than the run was at its default.
+    defaults = _flat(TrainSettings(teacher="", data="", output="").as_dict())
     for name, value in wanted.items():
-        if begun_with.get(name) != value:
-            was = f"{run.path} was begun with {name} {begun_with.get(name)}, not {value}"
+        begun = begun_with.get(name, defaults.get(name))
+        if begun != value:
+            was = f"{run.path} was begun with {name} {begun}, not {value}"
             raise ConfigError(f"--resume: {was}; give the same settings, or --overwrite to start again")
     if recorded.get("losses") != record[RECORD_KEY]["losses"]:
         losses = ", ".join(recorded.get("losses") or ["others"])

@@ -8,12 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from thumbnet.config import TrainSettings
 from thumbnet.data.batches import Batch, LoaderSettings, ViewDataset, every_view_loader, to_image
 from thumbnet.data.labelled import Pictures
+from thumbnet.data.mixing import BatchChange, Mix
 from thumbnet.data.preprocessing import Preprocessing, normalise
 from thumbnet.data.teacher_cache import TeacherCache
 from thumbnet.errors import TrainingError
@@ -25,17 +28,20 @@ from thumbnet.progress import Announcer
 CACHE_FORMAT = 1
 LOGITS = "logits"
 SAVE_EVERY_BATCHES = 50
+# Settings of views that change what was cached only when it is used.
+CHANGED_LATER = ("cached_flips",)
 GIGABYTE = 10**9
+TEACHER_CACHES = "teacher"  # within the cache folder
 
 
-# Logits (None where nobody asks) and tapped features, for a batch whose pixels are the image in [0, 1].
-TeacherOutputs = Callable[[Batch, Tensor], tuple[Tensor | None, Features]]
+# Logits (None where nobody asks) and tapped features, for a batch whose pixels, changed so, are the image in [0, 1].
+TeacherOutputs = Callable[[Batch, Tensor, BatchChange], tuple[Tensor | None, Features]]
 
 
 class NoTeacher:
     """For objectives that do not look at the teacher."""
 
-    def __call__(self, batch: Batch, image: Tensor) -> tuple[Tensor | None, Features]:
+    def __call__(self, batch: Batch, image: Tensor, change: BatchChange) -> tuple[Tensor | None, Features]:
         """Nothing."""
         return None, {}
 
@@ -47,22 +53,67 @@ class LiveTeacher:
         self.teacher = teacher
         self.preprocessing = preprocessing
 
-    def __call__(self, batch: Batch, image: Tensor) -> tuple[Tensor | None, Features]:
-        """What T says of the very image that E gets."""
+    def __call__(
+        self, batch: Batch, image: Tensor, change: BatchChange | None = None
+    ) -> tuple[Tensor | None, Features]:
+        """What T says of the very image that E gets, however it was changed."""
         logits, features = self.teacher(normalise(image, self.preprocessing.mean, self.preprocessing.std))
         return logits, features
 
 
 class CachedTeacher:
-    """Reads what the teacher said when the cache was filled."""
+    """Reads what the teacher said when the cache was filled, and changes it as the views were changed since.
 
-    def __init__(self, cache: TeacherCache) -> None:
+    Both changes are approximations of asking the teacher: of a flipped view it would say nearly what it said of the
+    view, and of a mix it is taken to say the mix of its answers.
+
+    Args:
+        cache: Complete.
+        temperature: Of distillation, at which answers are mixed.
+        multilabel: Whether each logit is a yes or no by itself.
+    """
+
+    def __init__(self, cache: TeacherCache, temperature: float, multilabel: bool) -> None:
         self.cache = cache
+        self.temperature = temperature
+        self.multilabel = multilabel
 
-    def __call__(self, batch: Batch, image: Tensor) -> tuple[Tensor | None, Features]:
+    def __call__(self, batch: Batch, image: Tensor, change: BatchChange) -> tuple[Tensor | None, Features]:
         """The answers for the rows of this batch."""
         answers = self.cache.read(batch.row, image.device)
-        return answers.pop(LOGITS), answers
+        logits = answers.pop(LOGITS)
+        if change.mix is not None:
+            logits = mixed_logits(logits, change.mix, self.temperature, self.multilabel)
+        return logits, {layer: change.maps(features) for layer, features in answers.items()}
+
+
+def mixed_logits(
+    logits: Float[Tensor, "batch classes"], mix: Mix, temperature: float, multilabel: bool
+) -> Float[Tensor, "batch classes"]:
+    """Logits whose probabilities at this temperature are the mix of those of the given logits, by shares.
+
+    With them distillation at this temperature is the sum of that towards each of the two pictures' answers, in their
+    shares. At another temperature, 1 included, the probabilities are not exactly the mix of those there.
+
+    Args:
+        logits: Of the pictures before they were mixed.
+        mix: How they were mixed.
+        temperature: More than 0, that of the loss.
+        multilabel: Mix each label's yes and no (sigmoid), not the classes' shares (softmax).
+
+    Returns:
+        Logits; of the softmax, those whose exponentials at this temperature sum to 1.
+    """
+    softened = logits / temperature
+    if multilabel:
+        yes, no = (_mixed_logarithms(functional.logsigmoid(side), mix.share) for side in (softened, -softened))
+        return temperature * (yes - no)
+    return temperature * _mixed_logarithms(functional.log_softmax(softened, dim=1), mix.share)
+
+
+def _mixed_logarithms(values: Tensor, share: float) -> Tensor:
+    own, neighbours = (torch.tensor(part, dtype=values.dtype).log() for part in (share, 1 - share))
+    return torch.logaddexp(values + own.to(values), values.roll(1, 0) + neighbours.to(values))
 
 
 @torch.no_grad()
@@ -136,7 +187,7 @@ def cache_key(
     precision: str,
 ) -> str:
     """A name that changes whenever an answer could: teacher weights, layers, data, views, precision, versions."""
-    views: Mapping[str, object] = asdict(settings.views)
+    views = {name: value for name, value in asdict(settings.views).items() if name not in CHANGED_LATER}
     what = {
         "teacher": settings.teacher,
         "layers": layers,
@@ -148,8 +199,14 @@ def cache_key(
         "made_with": {"format": CACHE_FORMAT, **{name: version(name) for name in ("torch", "torchvision", "pillow")}},
         "preprocessing": asdict(preprocessing),
     }
+    return digest_of(what, teacher)
+
+
+def digest_of(what: Mapping[str, object], *networks: nn.Module) -> str:
+    """A name for values that JSON can hold, together with every weight and buffer of networks."""
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
-    for name, tensor in sorted(teacher.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    for network in networks:
+        for name, tensor in sorted(network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:32]

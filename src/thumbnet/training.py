@@ -221,7 +221,7 @@ def teacher_settings(settings: TrainSettings) -> TrainSettings:
     loss = LossSettings(
         mm=0.0, kd=0.0, fm=0.0, cl=settings.loss.cl or 1.0, label_smoothing=settings.loss.label_smoothing
     )
-    views = replace(settings.views, per_image=0)
+    views = replace(settings.views, per_image=0, cached_flips=False)
     return replace(settings, loss=loss, views=views, ratio=TrainSettings.ratio, downscaler=DownscalerSettings())
 
 

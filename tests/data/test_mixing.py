@@ -1,14 +1,16 @@
-"""Mixup and cutmix: pictures and labels in the same shares, the same mix each time."""
+"""Mixup, cutmix and flips: pictures, labels and cached features in the same way, the same each time."""
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms import v2
 
 from thumbnet.config import MixSettings
 from thumbnet.data.labelled import LabelKind
-from thumbnet.data.mixing import BatchMix
+from thumbnet.data.mixing import BatchChange, BatchMix, Mix, draw_flips, flip
 
 CLASSES = 3
 LABEL = torch.tensor([0, 1, 2, 1])
@@ -21,7 +23,7 @@ def mixer(kind: LabelKind = "single", seed: int = 0, **settings: Any) -> BatchMi
 
 
 def mixed(mix: BatchMix, label: Tensor = LABEL, epoch: int = 0, micro_batch: int = 0) -> tuple[Tensor, Tensor]:
-    return mix(IMAGE, label, epoch, micro_batch)
+    return mix(IMAGE, label, mix.draw(IMAGE, epoch, micro_batch))
 
 
 def test_mixup_mixes_each_picture_with_its_neighbour_and_the_labels_in_the_same_shares() -> None:
@@ -85,3 +87,49 @@ def test_rows_of_shares_or_of_several_labels_are_mixed_as_they_are(kind: LabelKi
     image, shares = mixed(mixer(kind, mixup=1.0), rows)
     own = (image[1, 0, 0, 0] - 0.0) / 0.25
     torch.testing.assert_close(shares[1], own * rows[1] + (1 - own) * rows[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("settings", "transform"), [({"mixup": 0.4}, v2.MixUp), ({"cutmix": 1.0}, v2.CutMix)])
+def test_a_mix_is_that_of_torchvision(settings: dict[str, float], transform: Any) -> None:
+    image, shares = mixed(mixer(**settings), epoch=1, micro_batch=2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence([0, 1, 2]).generate_state(1)[0]))
+        torch.rand(()), torch.randint(1, ())  # whether, and which of one
+        theirs = transform(alpha=next(iter(settings.values())), num_classes=CLASSES)(IMAGE, LABEL)
+    torch.testing.assert_close((image, shares), theirs, atol=0, rtol=0)
+
+
+def test_the_box_of_cutmix_is_cut_from_features_at_their_scale() -> None:
+    mix = Mix(share=1 - 6 * 7 / 256, box=(4 / 16, 0.0, 10 / 16, 7 / 16))
+    features = torch.tensor([1.0, 2.0]).view(2, 1, 1, 1).expand(2, 5, 4, 4)
+    foreign = (mix.maps(features)[1, 0] == 1).int().tolist()
+    # 4 to 10 of 16 px is 1 to 2.5 of 4, and 0 to 7 is 0 to 1.75.
+    assert foreign == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_features_of_any_size_are_mixed_in_the_shares_of_mixup() -> None:
+    features = torch.tensor([1.0, 2.0]).view(2, 1, 1, 1).expand(2, 5, 4, 3)
+    mixed_features = Mix(share=0.25).maps(features)
+    assert mixed_features[:, 0, 0, 0].tolist() == [1 * 0.25 + 2 * 0.75, 2 * 0.25 + 1 * 0.75]
+
+
+def test_cached_features_are_flipped_and_mixed_as_the_views_were() -> None:
+    """Averaging blocks of pixels stands for a teacher: it commutes with flips, and with boxes on block borders."""
+    view = torch.rand(3, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    flipped = torch.tensor([True, False, True])
+    for mix in (None, Mix(share=0.3), Mix(share=0.5, box=(0.25, 0.25, 1.0, 0.75))):
+        shown = flip(view, flipped)
+        shown = shown if mix is None else mix.maps(shown)
+        asked = torch.nn.functional.avg_pool2d(shown, 4)
+        cached = BatchChange(flipped=flipped, mix=mix).maps(torch.nn.functional.avg_pool2d(view, 4))
+        torch.testing.assert_close(cached, asked)
+
+
+def test_a_view_is_flipped_in_half_of_the_epochs_whatever_batch_it_is_in() -> None:
+    rows = torch.arange(100)
+    flips = torch.stack([draw_flips(rows, seed=3, epoch=epoch) for epoch in range(40)])
+    assert 0.47 < flips.float().mean() < 0.53
+    assert flips.any(dim=0).all()
+    assert not flips.all(dim=0).any()
+    assert torch.equal(draw_flips(rows[[7, 50]], seed=3, epoch=5), flips[5, [7, 50]])
+    assert not torch.equal(draw_flips(rows, seed=4, epoch=5), flips[5])

@@ -34,6 +34,7 @@ SWITCHES = (
     "--student.upsample",
     "--cache.pixels",
     "--views.dihedral",
+    "--views.cached_flips",
     "--multilabel",
     "--unlabelled",
     "--streaming",

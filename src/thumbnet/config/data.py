@@ -21,6 +21,8 @@ class ViewSettings:
         randaugment: Magnitude, 0 to 30, of random changes of colour and shape (RandAugment); 0 makes none.
         randaugment_changes: How many such changes a view gets.
         random_erasing: Probability that a rectangle of the view is filled with noise.
+        cached_flips: Show each fixed view left-right flipped in half of the epochs, with the teacher's cached features
+            flipped and its logits kept: twice the views at no cost, for pictures that mean the same mirrored.
         crop_share: Share of the side that evaluation keeps in its centre crop; by default the teacher's own.
     """
 
@@ -33,6 +35,7 @@ class ViewSettings:
     randaugment: int = 0
     randaugment_changes: int = 2
     random_erasing: float = 0.0
+    cached_flips: bool = False
     crop_share: float | None = None
 
     def __post_init__(self) -> None:
@@ -45,6 +48,9 @@ class ViewSettings:
             require(0 <= getattr(self, name) <= 1, f"views.{name}", getattr(self, name), "a probability from 0 to 1")
         require(0 <= self.randaugment <= 30, "views.randaugment", self.randaugment, "0 (off) to 30")
         require(self.randaugment_changes >= 1, "views.randaugment_changes", self.randaugment_changes, "1 or more")
+        fixed = not (self.cached_flips and self.per_image == 0)
+        asked = "false with --views.per_image 0: fresh views are flipped by --views.horizontal_flip"
+        require(fixed, "views.cached_flips", self.cached_flips, asked)
         crops = self.crop_share is None or 0 < self.crop_share <= 1
         require(crops, "views.crop_share", self.crop_share, "more than 0, at most 1")
 
@@ -52,6 +58,9 @@ class ViewSettings:
 @dataclass(frozen=True, kw_only=True)
 class MixSettings:
     """Mixing of pictures within a batch: teacher and student see the same mix, labels are mixed in the same shares.
+
+    With `views.per_image` the teacher's cached answers are mixed instead: its probabilities by shares, its features as
+    the pictures were.
 
     Attributes:
         mixup: Alpha of the Beta distribution of mixup's shares; 0 turns it off.
@@ -92,7 +101,7 @@ class ColumnSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheSettings:
-    """The teacher cache on disk, in use when `views.per_image` is more than 0.
+    """The teacher's answers on disk: to fixed views (`views.per_image`), and to the pictures to evaluate on.
 
     Attributes:
         folder: Where teacher outputs are kept between runs; by default `thumbnet` in the user's cache folder.

@@ -14,6 +14,7 @@ from thumbnet.errors import ConfigError
 MINIMUM_RATIO, MAXIMUM_RATIO = 1, 8
 # Fine-tuning a teacher has no thumbnail, no second network and no second look at a view.
 UNUSED_BY_TEACHERS: tuple[str, ...] = ("ratio", "downscaler", "student", "feature_mapping", "cache", "views.per_image")
+UNUSED_BY_TEACHERS += ("views.cached_flips",)
 UNUSED_BY_TEACHERS += ("loss.mm", "loss.cl", "loss.kd", "loss.fm", "loss.temperature", "unlabelled", "teacher_classes")
 
 
@@ -33,6 +34,7 @@ class TrainSettings:
             the thumbnail is the image.
         image_side: Side of the teacher's input, px; by default the teacher's own.
         epochs: Passes over the training pictures.
+        evaluate_every: Epochs between evaluations on the held-out pictures; the last epoch is always evaluated.
         batch_size: Pictures per optimiser step.
         lr: Peak learning rate.
         workers: Processes that read pictures; by default one less than the processor's cores, at most 8.
@@ -70,6 +72,7 @@ class TrainSettings:
     ratio: int = 4
     image_side: int | None = None
     epochs: int = 30
+    evaluate_every: int = 1
     batch_size: int = 32
     lr: float = 1e-3
     workers: int | None = None
@@ -107,6 +110,7 @@ class TrainSettings:
         require(self.image_side is None or self.image_side >= 1, "image_side", self.image_side, "1 or more")
         require(self.seed >= 0, "seed", self.seed, "0 or more")
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
+        require(self.evaluate_every >= 1, "evaluate_every", self.evaluate_every, "1 (every epoch) or more")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
         require(isfinite(self.lr) and self.lr > 0, "lr", self.lr, "more than 0")
         require(self.workers is None or self.workers >= 0, "workers", self.workers, "0 or more")
@@ -125,9 +129,6 @@ class TrainSettings:
         others = list(self.student.extra_ratios)
         require(self.ratio not in others, "student.extra_ratios", others, f"others than ratio {self.ratio}")
         require(not (self.multilabel and self.unlabelled), "multilabel", True, "given without --unlabelled")
-        fresh = not (self.mix.on and self.views.per_image)
-        asked = "0 with --mix.mixup or --mix.cutmix: the teacher has to be asked about each mix"
-        require(fresh, "views.per_image", self.views.per_image, asked)
         known = self.teacher_classes in ("all", "data")
         require(known, "teacher_classes", self.teacher_classes, "all or data")
         cut = self.teacher_classes == "data"

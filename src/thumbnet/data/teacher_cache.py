@@ -66,7 +66,7 @@ class TeacherCache:
         self.filled = self._recall_filled()
         state = "complete" if self.filled == rows else f"{self.filled:,} filled" if self.filled else "new"
         announce(f"teacher cache: {size} in {folder} ({state})")
-        _make_room(folder, size_bytes, limit_bytes, announce)
+        make_room(folder, size_bytes, limit_bytes, announce)
         with storage_errors(folder):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -151,7 +151,15 @@ def _take_space(path: Path, start: int, size_bytes: int) -> None:
         os.fsync(file.fileno())
 
 
-def _make_room(folder: Path, needed_bytes: int, limit_bytes: float, announce: Callable[[str], None]) -> None:
+def make_room(folder: Path, needed_bytes: int, limit_bytes: float, announce: Callable[[str], None]) -> None:
+    """Removes caches beside `folder`, least recently used first, until this one fits the limit with the rest.
+
+    Args:
+        folder: The cache that is to be written; a cache is a folder with a `STATE_FILE`, whose time is its last use.
+        needed_bytes: Its size.
+        limit_bytes: Most bytes that all may take.
+        announce: Called with one line for each that is removed.
+    """
     others = [path.parent for path in folder.parent.glob(f"*/{STATE_FILE}") if path.parent != folder]
     others.sort(key=lambda other: (other / STATE_FILE).stat().st_mtime)
     sizes = {other: sum(file.stat().st_size for file in other.iterdir()) for other in others}
