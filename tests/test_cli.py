@@ -153,6 +153,42 @@ def test_thumbnail_mirrors_a_folder_and_counts_failures(thumbnet: Run, trained_r
     assert thumbnet("thumbnail", trained_run, source, output, "--overwrite", "--allow-code")[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("flags", "name", "kind"),
+    [
+        ((), "001.png", "PNG"),
+        (("--format", "webp"), "001.webp", "WEBP"),
+        (("--format", "webp", "--quality", 80), "001.webp", "WEBP"),
+        (("--format", "jpeg"), "001.jpg", "JPEG"),
+        (("--format", "jpeg444", "--quality", 95), "001.jpg", "JPEG"),
+    ],
+)
+def test_thumbnails_of_every_format_are_classified_as_thumbnails(
+    flags: tuple[Any, ...], name: str, kind: str, thumbnet: Run, trained_run: Path, photos: Path, tmp_path: Path
+) -> None:
+    source = photos / "val" / "flat" / "001.png"
+    assert thumbnet("thumbnail", trained_run, source, tmp_path, "--overwrite", "--allow-code", *flags)[0] == 0
+    with Image.open(tmp_path / name) as stored:
+        assert stored.format == kind
+    code, out, _ = thumbnet("predict", trained_run, tmp_path / name, "--json", "--allow-code")
+    assert (code, json.loads(out)["given"]) == (0, "thumbnail")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--format", "gif"), ["gif", "png, webp, jpeg, jpeg444"]),
+        (("--quality", 80), ["png loses nothing"]),
+        (("--format", "jpeg", "--quality", 101), ["quality is 101"]),
+    ],
+)
+def test_a_format_of_thumbnails_that_cannot_be(
+    flags: tuple[Any, ...], words: list[str], thumbnet: Run, trained_run: Path, photos: Path, tmp_path: Path
+) -> None:
+    answer = thumbnet("thumbnail", trained_run, photos / "val", tmp_path / "out", "--allow-code", *flags)
+    assert_one_clear_line(answer, *words)
+
+
 def test_thumbnails_never_replace_the_pictures(thumbnet: Run, trained_run: Path, tmp_path: Path) -> None:
     picture = tmp_path / "a.png"
     Image.new("RGB", (60, 44), "green").save(picture)

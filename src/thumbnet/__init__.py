@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         MixSettings,
         OptimizerSettings,
         StudentSettings,
+        ThumbnailSettings,
         TrainSettings,
         ViewSettings,
     )
@@ -45,6 +46,7 @@ _HOMES = {
         "MixSettings",
         "OptimizerSettings",
         "StudentSettings",
+        "ThumbnailSettings",
         "TrainSettings",
         "ViewSettings",
     ),
@@ -69,6 +71,7 @@ __all__ = [
     "Term",
     "ThumbNet",
     "ThumbNetError",
+    "ThumbnailSettings",
     "TrainSettings",
     "ViewSettings",
     "evaluate",

@@ -64,7 +64,9 @@ def require_same_record(run: RunFolder, record: Mapping[str, Any]) -> None:
         return
     stored = run.read_config()
     recorded = stored.pop(RECORD_KEY, None) or {}
-    begun_with = _flat({name: value for name, value in stored.items() if name not in FREE_ON_RESUME})
+    # A run of an older version lacks the settings that are new since; their defaults are what it did.
+    begun_with = _flat(TrainSettings(teacher="", data="", output="").as_dict())
+    begun_with |= _flat({name: value for name, value in stored.items() if name not in FREE_ON_RESUME})
     wanted = _flat({name: value for name, value in record.items() if name not in (*FREE_ON_RESUME, RECORD_KEY)})
     for name, value in wanted.items():
         if begun_with.get(name) != value:

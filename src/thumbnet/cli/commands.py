@@ -31,6 +31,7 @@ from thumbnet.report import write_report
 from thumbnet.run_folder import RunFolder
 from thumbnet.storage import write_json
 from thumbnet.teacher_evaluation import evaluate_teacher
+from thumbnet.thumbnail_codec import chosen_format
 from thumbnet.thumbnails.folder import thumbnail_folder
 from thumbnet.training import fit
 from thumbnet.training import train_teacher as fit_teacher
@@ -115,7 +116,14 @@ def thumbnail(flags: Namespace) -> int:
     bundle = ThumbNet.load(flags.run, allow_code=flags.allow_code, device=choose_device(flags.device))
     announcer = Announcer()
     output = Path(flags.output_folder)
-    result = thumbnail_folder(bundle, Path(flags.source), output, overwrite=flags.overwrite, announcer=announcer)
+    result = thumbnail_folder(
+        bundle,
+        Path(flags.source),
+        output,
+        overwrite=flags.overwrite,
+        announcer=announcer,
+        stored_as=chosen_format(flags.format, flags.quality),
+    )
     for name, reason in result.failures:
         announcer.warn(f"{name}: {reason}")
     sizes = f"{result.source_bytes / 1e6:.1f} MB of pictures became {result.thumbnail_bytes / 1e6:.1f} MB"

@@ -29,6 +29,7 @@ SWITCHES = (
     "--student.keep_stem_resolution",
     "--student.dilate_last_stage",
     "--cache.pixels",
+    "--thumbnail.eight_bit",
     "--views.dihedral",
     "--multilabel",
     "--unlabelled",
@@ -236,7 +237,17 @@ def _predict_parser() -> Parser:
 def _thumbnail_parser() -> Parser:
     parser = _run_parser("A run or bundle folder.")
     parser.add_argument("source", type=str, help="Folder of pictures (with its subfolders), or one picture.")
-    parser.add_argument("output_folder", type=str, help="Folder for the thumbnails, as PNG, in the same subfolders.")
+    parser.add_argument("output_folder", type=str, help="Folder for the thumbnails, in the same subfolders.")
+    parser.add_argument(
+        "--format",
+        type=str,
+        default="png",
+        help="png, webp, jpeg (colours at half the resolution, as usual) or jpeg444. The student reads a lossless one "
+        "(png; webp without --quality) as it was trained.",
+    )
+    parser.add_argument(
+        "--quality", type=PositiveInt | None, default=None, help="1 to 100, of jpeg (default 90) and lossy webp."
+    )
     parser.add_argument("--overwrite", action="store_true", help="Write into a folder that holds files already.")
     parser.add_argument("--device", type=str, default="cpu", help="auto, cpu, cuda, mps.")
     return parser

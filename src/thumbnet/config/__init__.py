@@ -20,6 +20,7 @@ from thumbnet.config.run import (
     TrainSettings,
     settings_from_dict,
 )
+from thumbnet.config.thumbnail import LossyCodec, ThumbnailSettings
 
 __all__ = [
     "FIXED_DOWNSCALERS",
@@ -32,9 +33,11 @@ __all__ = [
     "DownscalerSettings",
     "FeatureMappingSettings",
     "LossSettings",
+    "LossyCodec",
     "MixSettings",
     "OptimizerSettings",
     "StudentSettings",
+    "ThumbnailSettings",
     "TrainSettings",
     "ViewSettings",
     "settings_from_dict",

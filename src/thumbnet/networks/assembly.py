@@ -93,7 +93,14 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
     else:
         tapped_teacher = TappedNetwork(classifier.network)
     downscaler = build_downscaler(settings.downscaler, settings.ratio)
-    pair = Pair(downscaler, TappedNetwork(student, layers), mapping, preprocessing.mean, preprocessing.std)
+    pair = Pair(
+        downscaler,
+        TappedNetwork(student, layers),
+        mapping,
+        preprocessing.mean,
+        preprocessing.std,
+        settings.thumbnail.eight_bit,
+    )
     return Assembly(
         teacher=Teacher(tapped_teacher),
         pair=pair,

@@ -1,6 +1,6 @@
 """E and S together: what is trained, and what ships."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,7 +17,7 @@ class PairOutput(NamedTuple):
     """What one pass of E and S gives.
 
     Attributes:
-        thumbnail: On the 8-bit grid in [0, 1].
+        thumbnail: In [0, 1], on the 8-bit grid unless the pair trains without it.
         logits: The student's.
         features: The student's tapped features, by layer.
         decoded: The same at the teacher's size.
@@ -38,6 +38,7 @@ class Pair(nn.Module):
         feature_mapping: Decoders of the tapped features; training only.
         mean: Of S's normalisation.
         std: Of S's normalisation.
+        eight_bit: Whether S trains on rounded thumbnails; in eval mode every thumbnail is rounded.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Pair(nn.Module):
         feature_mapping: FeatureMapping,
         mean: Sequence[float],
         std: Sequence[float],
+        eight_bit: bool = True,
     ) -> None:
         super().__init__()
         self.downscaler = downscaler
@@ -54,11 +56,23 @@ class Pair(nn.Module):
         self.feature_mapping = feature_mapping
         self.mean = tuple(mean)
         self.std = tuple(std)
+        self.eight_bit = eight_bit
 
-    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> PairOutput:
-        """Image values in [0, 1] to everything that a loss may look at."""
+    def forward(
+        self, image: Float[Tensor, "batch 3 height width"], stored: Callable[[Tensor], Tensor] | None = None
+    ) -> PairOutput:
+        """Image values in [0, 1] to everything that a loss may look at.
+
+        Args:
+            image: What E sees.
+            stored: What becomes of a thumbnail between E and S, such as compression; by default nothing.
+        """
         # The 8-bit grid is finer than bfloat16: the thumbnail is made in full precision.
         with torch.autocast(image.device.type, enabled=False):
-            thumbnail = to_8bit(self.downscaler(image.float()))
+            thumbnail = self.downscaler(image.float())
+            if self.eight_bit or not self.training:
+                thumbnail = to_8bit(thumbnail)
+            if stored is not None:
+                thumbnail = stored(thumbnail)
         logits, features = self.student(normalise(thumbnail, self.mean, self.std))
         return PairOutput(thumbnail, logits, features, self.feature_mapping(features))
