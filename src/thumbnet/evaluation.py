@@ -3,9 +3,8 @@
 Reads a run and a data set, writes evaluation.json, predictions.csv and the sample thumbnails that the report shows.
 """
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,29 +12,20 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from thumbnet.accuracy import HEADLINES, accuracies, agreement
 from thumbnet.bundle import ThumbNet
-from thumbnet.config import TrainSettings
-from thumbnet.data.batches import Batch, LoaderSettings, evaluation_loader, to_image
-from thumbnet.data.datasets import Wanted
-from thumbnet.data.inspection import inspect
+from thumbnet.data.batches import Batch, to_image
 from thumbnet.data.labelled import LabelKind, Pictures
 from thumbnet.data.pictures import size_bytes
 from thumbnet.data.preprocessing import image_to_picture, normalise
-from thumbnet.data.sources import is_place, open_data, wanted_by
-from thumbnet.devices import cache_folder, choose_device, reading_workers
-from thumbnet.errors import CheckpointError, DataError, NetworkError
-from thumbnet.networks.architectures import require_trust
-from thumbnet.networks.assembly import build_teacher
-from thumbnet.networks.class_names import check_same_classes
-from thumbnet.networks.downscaler import FixedDownscaler, to_8bit
-from thumbnet.networks.student import make_student
+from thumbnet.naturalness import PictureNaturalness, naturalness, naturalness_by_picture
+from thumbnet.networks.downscaler import to_8bit
+from thumbnet.opened_run import MeasuredNetworks, OpenedRun, open_run
 from thumbnet.profiling import count_macs, count_parameters
 from thumbnet.progress import Announcer
 from thumbnet.run_folder import RunFolder
-from thumbnet.run_record import settings_of
 from thumbnet.storage import write_atomically
 
 SAMPLES = 8
@@ -72,37 +62,30 @@ def evaluate(
     Raises:
         ThumbNetError: If the run or the data cannot be used together.
     """
-    run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     announcer = announcer or Announcer()
-    settings = settings_of(run)
-    target = choose_device(device)
-    _require_student(run, settings)
-    bundle = ThumbNet.load(run.path, allow_code=allow_code, device=target)
-    own_data = data is None or _same_data(data, settings.data)
-    chosen = settings.data if data is None else data
-    # The bundle holds what the class map said, which may be gone.
-    wanted = wanted_by(replace(settings, class_map=None), cache_folder(settings.cache) / "datasets")
-    names = bundle.labels if settings.class_map or not own_data else None
-    wanted = replace(wanted, class_map=names, whose="the bundle's", streaming=wanted.streaming and own_data)
-    if settings.unlabelled and not own_data:
-        wanted = _with_labels_if_any(chosen, holdout, wanted, bundle.labels, announcer)
-    evaluation_data = settings.evaluation_data if own_data else None
-    splits = open_data(chosen, holdout or settings.holdout if own_data else holdout, evaluation_data, wanted)
-    pictures = _readable(splits.evaluation, settings, workers, announcer).in_classes(bundle.labels, "the bundle's")
-    networks = _networks(bundle, settings, allow_code, announcer)
-    reading = LoaderSettings(workers=reading_workers(workers))
-    loader = evaluation_loader(pictures, bundle.description.preprocessing, batch_size, reading)
-    progress = announcer.track(loader, len(loader), "evaluating")
-    answers = _ask(bundle, networks, progress, len(pictures), target, run.samples if own_data else None)
+    opened = open_run(
+        run,
+        data,
+        holdout=holdout,
+        allow_code=allow_code,
+        batch_size=batch_size,
+        workers=workers,
+        device=device,
+        announcer=announcer,
+    )
+    run, bundle, networks, pictures = opened.run, opened.bundle, opened.networks, opened.pictures
+    progress = announcer.track(opened.loader, len(opened.loader), "evaluating")
+    answers = _ask(opened, progress)
     result = _summarise(bundle, networks, answers, pictures.kind)
-    result["data"] = {"name": chosen, "pictures": len(pictures), "description": splits.description}
+    result["data"] = {"name": opened.data, "pictures": len(pictures), "description": opened.description}
     result["bytes"] = {
         "image": round(float(np.mean([size_bytes(file) for file in pictures.files]))),
         "thumbnail": round(answers.thumbnail_bytes),
     }
+    result["naturalness"] = answers.naturalness
     rows = _prediction_rows(pictures, answers)
-    if not own_data:
-        run.write_other_evaluation(_name_of(chosen), result, rows)
+    if not opened.own_data:
+        run.write_other_evaluation(opened.data_name, result, rows)
     elif networks.teacher is None and "teacher" in (run.read_evaluation() or {}):
         announcer.warn(f"{run.evaluation} keeps the evaluation that was made beside the teacher")
     else:
@@ -111,73 +94,28 @@ def evaluate(
     return result
 
 
-def _require_student(run: RunFolder, settings: TrainSettings) -> None:
-    if run.teacher_weights.exists() and not run.bundle.exists():
-        known = f"--teacher {settings.teacher} --teacher-weights {run.teacher_weights} --data DATA"
-        raise CheckpointError(f"{run.path} holds a teacher and no student; thumbnet evaluate {known} evaluates it")
-
-
-def _with_labels_if_any(
-    data: str, holdout: float | None, wanted: Wanted, classes: tuple[str, ...], announcer: Announcer
-) -> Wanted:
-    """Other data for a run without labels: where it has labels of the run's classes, they count."""
-    labelled = replace(wanted, unlabelled=False)
-    try:
-        open_data(data, holdout, None, labelled).evaluation.in_classes(classes, "the bundle's")
-    except DataError as error:
-        announcer.warn(f"no labels are read, so only agreement is measured ({error})")
-        return wanted
-    return labelled
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Networks:
-    teacher: nn.Module | None
-    untrained: nn.Module | None
-    bicubic: nn.Module
-
-
-def _networks(bundle: ThumbNet, settings: TrainSettings, allow_code: bool, announcer: Announcer) -> _Networks:
-    """The teacher and its untrained copy at thumbnail size; None where the teacher is not at hand."""
-    device = next(bundle.student.parameters()).device
-    bicubic = FixedDownscaler(bundle.description.ratio, "bicubic").to(device)
-    try:
-        require_trust(settings.teacher, allow_code, "the run's config.yaml")
-        built = build_teacher(settings, bundle.labels)
-        teacher = built.classifier.network.eval()
-        check_same_classes(built.classes, bundle.labels)
-    except (NetworkError, CheckpointError) as error:
-        announcer.warn(f"the teacher is not at hand, so only the student is evaluated ({error})")
-        return _Networks(teacher=None, untrained=None, bicubic=bicubic)
-    untrained = make_student(teacher, settings.student, bundle.image_side, bundle.thumbnail_side).eval()
-    return _Networks(teacher=teacher.to(device), untrained=untrained.to(device), bicubic=bicubic)
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Answers:
     labels: Tensor
     logits: dict[str, Tensor]
     thumbnail_bytes: float
+    naturalness: dict[str, float | None]
 
 
 @torch.no_grad()
-def _ask(
-    bundle: ThumbNet,
-    networks: _Networks,
-    batches: Iterable[Batch],
-    pictures: int,
-    device: torch.device,
-    samples: Path | None,
-) -> _Answers:
-    """Asks everyone about every picture, and saves a few, spread over the data set, for the report."""
-    preprocessing = bundle.description.preprocessing
+def _ask(opened: OpenedRun, batches: Iterable[Batch]) -> _Answers:
+    """Asks everyone about every picture, and saves a few of the run's own, spread over the data set, for the report."""
+    bundle, networks = opened.bundle, opened.networks
+    preprocessing, pictures = bundle.description.preprocessing, len(opened.pictures)
+    samples = opened.run.samples if opened.own_data else None
     sampled: Iterable[float] = np.linspace(0, pictures - 1, min(SAMPLES, pictures)) if samples else []
     wanted = {int(position): number for number, position in enumerate(sampled)}
     labels: list[Tensor] = []
     logits: dict[str, list[Tensor]] = {"student": [], "teacher": [], "untrained_bicubic": []}
     sizes: list[int] = []
+    natural: list[PictureNaturalness] = []
     for batch in batches:
-        image = to_image(batch, device)
+        image = to_image(batch, opened.device)
         thumbnail, bicubic = bundle.thumbnails(image), to_8bit(networks.bicubic(image))
         logits["student"].append(bundle.logits(thumbnail).float().cpu())
         if networks.teacher is not None and networks.untrained is not None:
@@ -189,13 +127,16 @@ def _ask(
             if samples and (number := wanted.get(len(sizes) + offset)) is not None:
                 kinds = {"image": image, "bicubic": bicubic, "thumbnail": thumbnail}
                 _save_sample(samples, number, {kind: values[offset] for kind, values in kinds.items()})
+        natural.append(naturalness_by_picture(thumbnail, bicubic))
         sizes += [len(_png(image_to_picture(small))) for small in thumbnail]
         labels.append(batch.label)
     joined = {name: torch.cat(parts) for name, parts in logits.items() if parts}
-    return _Answers(labels=torch.cat(labels), logits=joined, thumbnail_bytes=float(np.mean(sizes)))
+    return _Answers(
+        labels=torch.cat(labels), logits=joined, thumbnail_bytes=float(np.mean(sizes)), naturalness=naturalness(natural)
+    )
 
 
-def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers, kind: LabelKind) -> dict[str, Any]:
+def _summarise(bundle: ThumbNet, networks: MeasuredNetworks, answers: _Answers, kind: LabelKind) -> dict[str, Any]:
     student, labels, metric = answers.logits["student"], answers.labels, HEADLINES[kind]
     result: dict[str, Any] = {
         "metric": metric,
@@ -229,18 +170,6 @@ def _summarise(bundle: ThumbNet, networks: _Networks, answers: _Answers, kind: L
     return result
 
 
-def _same_data(data: str, other: str) -> bool:
-    """Whether two names of data are the same place."""
-    if not is_place(data) or not is_place(other):
-        return data == other
-    return Path(data).resolve() == Path(other).resolve()
-
-
-def _name_of(data: str) -> str:
-    """A name of the data that a folder can have."""
-    return Path(data).resolve().name or "root" if is_place(data) else re.sub(r"[^\w.-]+", "-", data)
-
-
 def _prediction_rows(pictures: Pictures, answers: _Answers) -> list[dict[str, str]]:
     said = {who: _in_words(logits, pictures) for who, logits in answers.logits.items()}
     labels = [""] * len(pictures) if pictures.kind == "none" else _in_words(answers.labels, pictures)
@@ -257,14 +186,6 @@ def _in_words(answers: Tensor, pictures: Pictures) -> list[str]:
         return ["|".join(classes[i] for i in row.nonzero().flatten().tolist()) for row in answers > 0]
     chosen = answers.argmax(dim=1) if answers.dim() == 2 else answers
     return [classes[index] for index in chosen.tolist()]
-
-
-def _readable(pictures: Pictures, settings: TrainSettings, workers: int | None, announcer: Announcer) -> Pictures:
-    memory = cache_folder(settings.cache) / "inspections"
-    found = inspect(pictures, settings.allow_unreadable, memory, announcer.track, max(1, reading_workers(workers)))
-    for name, reason in found.unreadable:
-        announcer.warn(f"left out {name}: {reason}")
-    return found.readable
 
 
 def _save_sample(folder: Path, number: int, kinds: dict[str, Tensor]) -> None:
