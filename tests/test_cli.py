@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -397,3 +398,15 @@ def test_a_teacher_by_itself_takes_a_table_with_columns_and_a_class_map(
     assert main([*command, "--device", "cpu", "--output", f"{tmp_path}/result.json"]) == 0
     result = json.loads((tmp_path / "result.json").read_text())
     assert set(result["teacher"]["per_class"]) == {"flat", "round"}
+
+
+def test_evaluate_measures_formats(thumbnet: Run, trained_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    code, out, _ = thumbnet("evaluate", run, "--formats", "png,jpeg:50", "--allow-code", "--workers", 0)
+    assert code == 0
+    assert "jpeg:50" in out
+    assert (run / "formats.json").exists()
+    answer = thumbnet("evaluate", run, "--formats", "png,gif", "--allow-code")
+    assert_one_clear_line(answer, "format is gif", "png, webp, jpeg, jpeg444")
+    answer = thumbnet("evaluate", "--teacher", "timm/resnet18", "--data", "x", "--formats", "png")
+    assert_one_clear_line(answer, "--formats is for the thumbnails of a run")

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config", "storage", "thumbnail_codec"),
     ("data",),
     ("networks",),
-    ("losses", "naturalness"),
+    ("losses", "naturalness", "retrieval"),
     ("objective",),
     (
         "bundle",
@@ -39,7 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "processes",
         "compilation",
     ),
-    ("evaluation", "teacher_evaluation", "report", "thumbnails", "deployment"),
+    ("evaluation", "format_evaluation", "teacher_evaluation", "report", "thumbnails", "deployment"),
     ("preparation",),
     ("loop",),
     ("training",),

@@ -71,14 +71,15 @@ def structural_similarity(
     # Imported here: it takes longer than everything else that a command needs to begin.
     from torchmetrics.functional.image import structural_similarity_index_measure
 
+    # On the processor in double precision: in flat areas the variance is a small difference of large numbers.
     across, down = (max(0, SSIM_WINDOW - size) for size in (thumbnail.shape[3], thumbnail.shape[2]))
     padding = (across // 2, across - across // 2, down // 2, down - down // 2)
-    first, second = (functional.pad(values, padding, mode="replicate") for values in (thumbnail, other))
+    first, second = (functional.pad(values.cpu().double(), padding, mode="replicate") for values in (thumbnail, other))
     similarity = structural_similarity_index_measure(
         first, second, gaussian_kernel=False, kernel_size=SSIM_WINDOW, data_range=1.0, reduction="none"
     )
     assert isinstance(similarity, Tensor)
-    return similarity.reshape(len(thumbnail))
+    return similarity.reshape(len(thumbnail)).float().to(thumbnail.device)
 
 
 def colour_difference(

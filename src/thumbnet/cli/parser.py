@@ -200,6 +200,12 @@ def _evaluate_parser() -> Parser:
     parser.add_argument("--batch_size", type=PositiveInt, default=32, help="Pictures at a time.")
     parser.add_argument("--workers", type=NonNegativeInt | None, default=None, help="Processes that read pictures.")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, mps.")
+    parser.add_argument(
+        "--formats",
+        type=str | None,
+        default=None,
+        help="Formats of stored thumbnails to measure in place of the usual evaluation, e.g. png,webp,jpeg:90,webp:50.",
+    )
     parser.add_argument("--teacher", type=str | None, default=None, help="A classifier by itself, in place of a run.")
     parser.add_argument(
         "--teacher_weights", type=str | None, default=None, help="With --teacher: pretrained (default), random, a file."
