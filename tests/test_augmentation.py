@@ -11,7 +11,14 @@ import torch
 
 from conftest import write_photos
 from thumbnet import ThumbNet, fit
-from thumbnet.config import DownscalerSettings, LossSettings, MixSettings, TrainSettings, ViewSettings
+from thumbnet.config import (
+    DownscalerSettings,
+    LossSettings,
+    MixSettings,
+    ThumbnailSettings,
+    TrainSettings,
+    ViewSettings,
+)
 from thumbnet.errors import ThumbNetError
 from thumbnet.networks.teacher import Teacher
 from thumbnet.objective import StepTensors, Term
@@ -72,6 +79,7 @@ def test_cached_answers_to_flipped_views_and_mixes_reach_the_losses_without_the_
     "changes",
     [
         {"mix": MixSettings(mixup=0.4, cutmix=1.0, probability=0.7)},
+        {"thumbnail": ThumbnailSettings(codec_noise=0.5, codec="webp", quality=(20, 90))},
         {"views": ViewSettings(dihedral=True, randaugment=7, random_erasing=0.3)},
         {"views": ViewSettings(per_image=2, dihedral=True, randaugment=7, random_erasing=0.3)},
         {"views": ViewSettings(per_image=2, cached_flips=True), "mix": MixSettings(mixup=0.4, cutmix=1.0)},
@@ -103,6 +111,41 @@ def test_a_run_with_mixes_and_changed_views_goes_on_bit_for_bit(
     again = fit(stopped, terms=quiet_term, resume=True, quiet=True)
     for name, tensor in whole.student.state_dict().items():
         torch.testing.assert_close(tensor, again.student.state_dict()[name], atol=0, rtol=0)
+
+
+def thumbnails_trained_on(settings: TrainSettings) -> list[torch.Tensor]:
+    seen: list[torch.Tensor] = []
+
+    def look(step: StepTensors) -> torch.Tensor:
+        seen.append(step.thumbnail.detach())
+        return 0 * step.thumbnail.mean()
+
+    fit(settings, terms={"look": Term(1e-9, look)}, quiet=True)
+    return seen
+
+
+def on_the_grid(thumbnail: torch.Tensor) -> bool:
+    return torch.equal(thumbnail, (thumbnail * 255).round() / 255)
+
+
+def test_without_eight_bit_training_is_off_the_grid_and_the_bundle_is_on_it(tiny_settings: Settings) -> None:
+    settings = tiny_settings(thumbnail=ThumbnailSettings(eight_bit=False), epochs=1)
+    assert not any(on_the_grid(thumbnail) for thumbnail in thumbnails_trained_on(settings))
+    bundle = ThumbNet.load(settings.output, allow_code=True)
+    assert on_the_grid(bundle.thumbnails(torch.rand(2, 3, 32, 32)))
+
+
+def test_with_codec_noise_the_student_trains_on_what_a_lossy_file_holds(
+    tiny_settings: Settings, tmp_path: Path
+) -> None:
+    plain = tiny_settings(output=str(tmp_path / "plain"), downscaler=DownscalerSettings(kind="area"), epochs=1)
+    noisy = replace(
+        plain, output=str(tmp_path / "noisy"), thumbnail=ThumbnailSettings(codec_noise=0.5, quality=(10, 20))
+    )
+    pairs = list(zip(thumbnails_trained_on(plain), thumbnails_trained_on(noisy), strict=True))
+    assert all(on_the_grid(thumbnail) for _, thumbnail in pairs)
+    changed = [not torch.equal(*two) for pair in pairs for two in zip(*pair, strict=True)]
+    assert 0.2 < sum(changed) / len(changed) < 0.8
 
 
 def test_pictures_without_labels_are_learned_from_by_the_teachers_word(tiny_settings: Settings, tmp_path: Path) -> None:

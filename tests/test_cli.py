@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -151,6 +152,42 @@ def test_thumbnail_mirrors_a_folder_and_counts_failures(thumbnet: Run, trained_r
     answer = thumbnet("thumbnail", trained_run, source, output, "--allow-code")
     assert_one_clear_line(answer, "exists", "--overwrite")
     assert thumbnet("thumbnail", trained_run, source, output, "--overwrite", "--allow-code")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "name", "kind"),
+    [
+        ((), "001.png", "PNG"),
+        (("--format", "webp"), "001.webp", "WEBP"),
+        (("--format", "webp", "--quality", 80), "001.webp", "WEBP"),
+        (("--format", "jpeg"), "001.jpg", "JPEG"),
+        (("--format", "jpeg444", "--quality", 95), "001.jpg", "JPEG"),
+    ],
+)
+def test_thumbnails_of_every_format_are_classified_as_thumbnails(
+    flags: tuple[Any, ...], name: str, kind: str, thumbnet: Run, trained_run: Path, photos: Path, tmp_path: Path
+) -> None:
+    source = photos / "val" / "flat" / "001.png"
+    assert thumbnet("thumbnail", trained_run, source, tmp_path, "--overwrite", "--allow-code", *flags)[0] == 0
+    with Image.open(tmp_path / name) as stored:
+        assert stored.format == kind
+    code, out, _ = thumbnet("predict", trained_run, tmp_path / name, "--json", "--allow-code")
+    assert (code, json.loads(out)["given"]) == (0, "thumbnail")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--format", "gif"), ["gif", "png, webp, jpeg, jpeg444"]),
+        (("--quality", 80), ["png loses nothing"]),
+        (("--format", "jpeg", "--quality", 101), ["quality is 101"]),
+    ],
+)
+def test_a_format_of_thumbnails_that_cannot_be(
+    flags: tuple[Any, ...], words: list[str], thumbnet: Run, trained_run: Path, photos: Path, tmp_path: Path
+) -> None:
+    answer = thumbnet("thumbnail", trained_run, photos / "val", tmp_path / "out", "--allow-code", *flags)
+    assert_one_clear_line(answer, *words)
 
 
 def test_thumbnails_never_replace_the_pictures(thumbnet: Run, trained_run: Path, tmp_path: Path) -> None:
@@ -361,3 +398,15 @@ def test_a_teacher_by_itself_takes_a_table_with_columns_and_a_class_map(
     assert main([*command, "--device", "cpu", "--output", f"{tmp_path}/result.json"]) == 0
     result = json.loads((tmp_path / "result.json").read_text())
     assert set(result["teacher"]["per_class"]) == {"flat", "round"}
+
+
+def test_evaluate_measures_formats(thumbnet: Run, trained_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    code, out, _ = thumbnet("evaluate", run, "--formats", "png,jpeg:50", "--allow-code", "--workers", 0)
+    assert code == 0
+    assert "jpeg:50" in out
+    assert (run / "formats.json").exists()
+    answer = thumbnet("evaluate", run, "--formats", "png,gif", "--allow-code")
+    assert_one_clear_line(answer, "format is gif", "png, webp, jpeg, jpeg444")
+    answer = thumbnet("evaluate", "--teacher", "timm/resnet18", "--data", "x", "--formats", "png")
+    assert_one_clear_line(answer, "--formats is for the thumbnails of a run")

@@ -15,7 +15,7 @@ from safetensors.torch import save
 
 from conftest import tiny_values, write_photos
 from thumbnet import ThumbNet, TrainSettings, evaluate, fit, train_teacher
-from thumbnet.config import CacheSettings
+from thumbnet.config import CacheSettings, DownscalerSettings
 from thumbnet.data.pictures import read_picture
 from thumbnet.errors import CheckpointError, DataError
 from thumbnet.progress import Announcer
@@ -39,6 +39,23 @@ def test_it_holds_what_the_architecture_promises(trained_run: Path) -> None:
     assert 0 <= result["agreement"] <= 1
     assert result["bytes"]["thumbnail"] < result["bytes"]["image"]
     assert result["student"]["macs"] < result["teacher"]["macs"] / 10
+
+
+def test_it_says_how_natural_the_thumbnails_are(trained_run: Path) -> None:
+    result = RunFolder(trained_run).read_evaluation()
+    assert result is not None
+    natural = result["naturalness"]
+    assert natural.keys() == {"ssim", "delta_e", "levels", "psnr"}
+    # Two epochs leave E close to the bicubic thumbnail that it starts from.
+    assert 0.9 < natural["ssim"] < 1
+    assert 0 < natural["levels"] < 5
+
+
+def test_a_bicubic_thumbnail_is_as_natural_as_can_be(tiny_settings: Callable[..., TrainSettings]) -> None:
+    settings = tiny_settings(downscaler=DownscalerSettings(kind="bicubic"), epochs=1)
+    fit(settings, quiet=True)
+    result = RunFolder(settings.output).read_evaluation() or {}
+    assert result["naturalness"] == {"ssim": pytest.approx(1), "delta_e": 0, "levels": 0, "psnr": None}
 
 
 def test_accuracies_and_agreement_can_be_counted_from_the_predictions(trained_run: Path) -> None:

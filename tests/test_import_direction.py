@@ -14,15 +14,16 @@ SOURCE = Path(thumbnet.__file__).parent
 # From the bottom up. A room may import its own layer and those above it in this list, which are lower in the building.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("config", "storage", "profiling"),
+    ("config", "storage", "profiling", "thumbnail_codec"),
     ("data",),
     ("networks",),
-    ("losses",),
+    ("losses", "naturalness", "retrieval"),
     ("objective",),
     (
         "bundle",
         "bundle_description",
         "run_data",
+        "opened_run",
         "hub",
         "model_card",
         "run_folder",
@@ -39,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "processes",
         "compilation",
     ),
-    ("evaluation", "teacher_evaluation", "report", "thumbnails", "deployment"),
+    ("evaluation", "format_evaluation", "teacher_evaluation", "report", "thumbnails", "deployment"),
     ("preparation",),
     ("loop",),
     ("training",),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from thumbnet.config import CacheSettings, LossSettings, StudentSettings, TrainSettings, ViewSettings
+from thumbnet.config import CacheSettings, LossSettings, StudentSettings, ThumbnailSettings, TrainSettings, ViewSettings
 from thumbnet.errors import CheckpointError, ConfigError
 from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import record_of, require_same_record, settings_of
@@ -60,6 +60,15 @@ def test_the_settings_of_a_damaged_run_are_a_checkpoint_error(run: RunFolder) ->
 
 def test_a_run_goes_on_with_the_same_settings_and_data(run: RunFolder) -> None:
     require_same_record(run, record_of(SETTINGS, "fingerprint", LOSSES))
+
+
+def test_a_run_of_an_older_version_goes_on_with_the_defaults_of_what_is_new(run: RunFolder) -> None:
+    record = record_of(SETTINGS, "fingerprint", LOSSES)
+    del record["thumbnail"]
+    run.begin(record, overwrite=False)
+    require_same_record(run, record_of(SETTINGS, "fingerprint", LOSSES))
+    noisy = ThumbnailSettings(codec_noise=0.5)
+    assert "was begun with thumbnail.codec_noise 0.0, not 0.5;" in difference(run, thumbnail=noisy)
 
 
 def test_a_run_that_never_began_goes_on_with_any(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         OptimizerSettings,
         StudentSettings,
         SweepSettings,
+        ThumbnailSettings,
         TrainSettings,
         ViewSettings,
     )
@@ -53,6 +54,7 @@ _HOMES = {
         "OptimizerSettings",
         "StudentSettings",
         "SweepSettings",
+        "ThumbnailSettings",
         "TrainSettings",
         "ViewSettings",
     ),
@@ -79,6 +81,7 @@ __all__ = [
     "Term",
     "ThumbNet",
     "ThumbNetError",
+    "ThumbnailSettings",
     "TrainSettings",
     "ViewSettings",
     "compare",

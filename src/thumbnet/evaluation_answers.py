@@ -16,38 +16,24 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
-from thumbnet.bundle import ThumbNet
-from thumbnet.config import StudentSettings
 from thumbnet.data.batches import Batch, to_image
 from thumbnet.data.preprocessing import image_to_picture, normalise
 from thumbnet.data.teacher_cache import STATE_FILE, make_room
+from thumbnet.devices import cache_folder
 from thumbnet.errors import ConfigError, StorageError
+from thumbnet.naturalness import PictureNaturalness, naturalness, naturalness_by_picture
 from thumbnet.networks.downscaler import to_8bit
+from thumbnet.opened_run import OpenedRun, untrained_settings
 from thumbnet.progress import Announcer
 from thumbnet.storage import write_atomically, write_json
-from thumbnet.teacher_outputs import digest_of
+from thumbnet.teacher_outputs import GIGABYTE, TEACHER_CACHES, digest_of
 
 SAMPLES = 8
 KEPT_FORMAT = 1
 KEPT_FILE = "evaluation.safetensors"
 TEACHER, UNTRAINED = "teacher", "untrained_bicubic"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Networks:
-    """Who is asked beside the bundle, in eval mode on its device.
-
-    Attributes:
-        teacher: None where it is not at hand.
-        untrained: Its untrained copy at thumbnail size; None as well then.
-        bicubic: Makes that copy's thumbnails.
-    """
-
-    teacher: nn.Module | None
-    untrained: nn.Module | None
-    bicubic: nn.Module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +43,14 @@ class Answers:
     Attributes:
         labels: As in `Batch`.
         logits: `[pictures, classes]` by `student`, `teacher` and `untrained_bicubic`, the latter two where at hand.
-        thumbnail_bytes: Mean size of a thumbnail as PNG.
+        thumbnail_bytes: Mean size of a thumbnail as PNG; None where the downscaler makes no picture.
+        naturalness: How near the thumbnails are to bicubic ones (`thumbnet.naturalness`); None without pictures.
     """
 
     labels: Tensor
     logits: dict[str, Tensor]
-    thumbnail_bytes: float
+    thumbnail_bytes: float | None
+    naturalness: dict[str, float | None] | None
 
 
 class KeptAnswers:
@@ -71,13 +59,22 @@ class KeptAnswers:
     Args:
         folder: Where they are kept, named by `kept_name`.
         shape: `[pictures, classes]`.
+        names: Whose logits they are.
         limit_bytes: Most bytes that all caches beside this one, and it, may take.
         announcer: Told about what cannot be read or kept; neither stops an evaluation.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, int], limit_bytes: float, announcer: Announcer) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        shape: tuple[int, int],
+        names: tuple[str, ...],
+        limit_bytes: float,
+        announcer: Announcer,
+    ) -> None:
         self.folder = folder
         self.shape = shape
+        self.names = names
         self.limit_bytes = limit_bytes
         self.announcer = announcer
 
@@ -92,15 +89,15 @@ class KeptAnswers:
         except (OSError, SafetensorError) as error:
             self._warn_of(file, str(error))
             return None
-        if found.keys() != {TEACHER, UNTRAINED} or any(tuple(one.shape) != self.shape for one in found.values()):
+        if found.keys() != set(self.names) or any(tuple(one.shape) != self.shape for one in found.values()):
             self._warn_of(file, "it holds something else")
             return None
         self.announcer.say(f"teacher: its answers to these pictures were kept in {self.folder}")
-        return {name: found[name] for name in (TEACHER, UNTRAINED)}  # in the order in which they are asked
+        return {name: found[name] for name in self.names}  # in the order in which they are asked
 
     def keep(self, logits: dict[str, Tensor]) -> None:
-        """Keeps what the two said, unless it is larger than the limit."""
-        content = save({name: logits[name].contiguous() for name in (TEACHER, UNTRAINED)})
+        """Keeps what they said, unless it is larger than the limit."""
+        content = save({name: logits[name].contiguous() for name in self.names})
         if len(content) > self.limit_bytes:
             return
         try:
@@ -114,101 +111,92 @@ class KeptAnswers:
         self.announcer.warn(f"{file} cannot be used ({reason}); the teacher is asked again")
 
 
-def kept_name(
-    bundle: ThumbNet, networks: Networks, teacher: str, student: StudentSettings, fingerprint: str, batch_size: int
-) -> str:
-    """A name that changes whenever an answer could: weights of both, sides, pictures, device, versions.
+def kept_answers(opened: OpenedRun, announcer: Announcer) -> KeptAnswers | None:
+    """Where the teacher's word on these pictures is kept; None where the teacher is not at hand.
 
-    Args:
-        bundle: For its preprocessing and sides.
-        networks: With the teacher at hand.
-        teacher: The teacher's name.
-        student: What makes the untrained copy of it.
-        fingerprint: Of the pictures.
-        batch_size: Pictures at a time, which may change the rounding.
+    The folder's name changes whenever an answer could: weights of both networks, sides, pictures, device, versions; and
+    the number of pictures at a time, which may change the rounding.
     """
-    assert networks.teacher is not None
-    assert networks.untrained is not None
-    device = next(networks.teacher.parameters()).device
+    bundle, networks, settings = opened.bundle, opened.networks, opened.settings
+    if networks.teacher is None:
+        return None
+    asked = {TEACHER: networks.teacher, **({} if networks.untrained is None else {UNTRAINED: networks.untrained})}
+    device = opened.device
     made_with = {name: version(name) for name in ("thumbnet", "torch", "torchvision", "timm", "pillow")}
     what = {
         "evaluation": KEPT_FORMAT,
-        "teacher": teacher,
-        "data": fingerprint,
+        "teacher": settings.teacher,
+        "data": opened.fingerprint,
         "preprocessing": asdict(bundle.description.preprocessing),
-        "student": asdict(student),
+        "untrained": asdict(untrained_settings(settings)),
         "thumbnail_side": bundle.thumbnail_side,
         "classes": len(bundle.labels),
-        "batch_size": batch_size,
+        "batch_size": opened.batch_size,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "precision": torch.get_float32_matmul_precision(),
         "made_with": made_with,
     }
-    return digest_of(what, networks.teacher, networks.untrained)
+    folder = cache_folder(settings.cache) / TEACHER_CACHES / digest_of(what, *asked.values())
+    shape = (len(opened.pictures), len(bundle.labels))
+    return KeptAnswers(folder, shape, tuple(asked), settings.cache.limit_gb * GIGABYTE, announcer)
 
 
 @torch.no_grad()
-def ask(
-    bundle: ThumbNet,
-    networks: Networks,
-    kept: KeptAnswers | None,
-    batches: Iterable[Batch],
-    pictures: int,
-    device: torch.device,
-    samples: Path | None,
-) -> Answers:
-    """Asks everyone about every picture, and saves a few, spread over the data set, for the report.
+def ask(opened: OpenedRun, batches: Iterable[Batch], kept: KeptAnswers | None) -> Answers:
+    """Asks everyone about every picture, and saves a few of the run's own, spread over the data set, for the report.
 
     Teacher and untrained copy are asked only where nothing of theirs was kept, and kept then.
 
     Args:
-        bundle: Downscaler and student.
-        networks: The others.
-        kept: What the others said before; None where they are not at hand.
+        opened: Bundle, teacher and pictures.
         batches: The pictures in order.
-        pictures: How many.
-        device: Where to compute.
-        samples: Folder of the pictures for the report; None saves none.
+        kept: What the others said before; None where they are not at hand.
     """
+    bundle, networks, pictures = opened.bundle, opened.networks, len(opened.pictures)
+    samples = opened.run.samples if opened.own_data else None
     sampled: Iterable[float] = np.linspace(0, pictures - 1, min(SAMPLES, pictures)) if samples else []
     wanted = {int(position): number for number, position in enumerate(sampled)}
     said_before = kept.read() if kept else None
-    asked = kept is not None and said_before is None
+    names = kept.names if kept and said_before is None else ()
     labels: list[Tensor] = []
-    logits: dict[str, list[Tensor]] = {"student": [], TEACHER: [], UNTRAINED: []}
+    logits: dict[str, list[Tensor]] = {name: [] for name in ("student", *names)}
     sizes: list[int] = []
+    natural: list[PictureNaturalness] = []
+    asked = 0
     for batch in batches:
-        image = to_image(batch, device)
-        thumbnail = bundle.thumbnails(image)
+        image = to_image(batch, opened.device)
+        thumbnail, bicubic = bundle.thumbnails(image), to_8bit(networks.bicubic(image))
         logits["student"].append(bundle.logits(thumbnail).float().cpu())
-        chosen = {offset: wanted[at] for offset in range(len(image)) if (at := len(sizes) + offset) in wanted}
-        bicubic = to_8bit(networks.bicubic(image)) if asked or chosen else None
-        if asked and bicubic is not None:
-            for name, answer in _others(bundle, networks, image, bicubic).items():
-                logits[name].append(answer.float().cpu())
-        if samples and bicubic is not None:
-            for offset, number in chosen.items():
-                kinds = {"image": image, "bicubic": bicubic, "thumbnail": thumbnail}
+        for name in names:
+            logits[name].append(_answer(opened, name, image, bicubic).float().cpu())
+        for offset in range(len(image)):
+            if samples and (number := wanted.get(asked + offset)) is not None:
+                kinds = {"image": image, "bicubic": bicubic}
+                kinds |= {"thumbnail": thumbnail} if bundle.makes_pictures else {}
                 _save_sample(samples, number, {kind: values[offset] for kind, values in kinds.items()})
-        sizes += [len(_png(image_to_picture(small))) for small in thumbnail]
+        asked += len(image)
+        if bundle.makes_pictures:
+            natural.append(naturalness_by_picture(thumbnail, bicubic))
+            sizes += [len(_png(image_to_picture(small))) for small in thumbnail]
         labels.append(batch.label)
-    joined = {name: torch.cat(parts) for name, parts in logits.items() if parts}
-    if kept and asked:
+    joined = {name: torch.cat(parts) for name, parts in logits.items()}
+    if kept and names:
         kept.keep(joined)
     return Answers(
-        labels=torch.cat(labels), logits={**joined, **(said_before or {})}, thumbnail_bytes=float(np.mean(sizes))
+        labels=torch.cat(labels),
+        logits={**joined, **(said_before or {})},
+        thumbnail_bytes=float(np.mean(sizes)) if sizes else None,
+        naturalness=naturalness(natural) if natural else None,
     )
 
 
-def _others(bundle: ThumbNet, networks: Networks, image: Tensor, bicubic: Tensor) -> dict[str, Tensor]:
-    """Logits of the teacher on the image, and of its untrained copy on the bicubic thumbnail."""
-    assert networks.teacher is not None
-    assert networks.untrained is not None
-    mean, std = bundle.description.preprocessing.mean, bundle.description.preprocessing.std
-    return {
-        TEACHER: networks.teacher(normalise(image, mean, std)),
-        UNTRAINED: networks.untrained(normalise(bicubic, mean, std)),
-    }
+def _answer(opened: OpenedRun, name: str, image: Tensor, bicubic: Tensor) -> Tensor:
+    """Logits of the teacher on the image, or of its untrained copy on the bicubic thumbnail."""
+    network, shown = (opened.networks.teacher, image) if name == TEACHER else (opened.networks.untrained, bicubic)
+    assert network is not None
+    preprocessing = opened.bundle.description.preprocessing
+    logits: Tensor = network(normalise(shown, preprocessing.mean, preprocessing.std))
+    return logits
 
 
 def _save_sample(folder: Path, number: int, kinds: dict[str, Tensor]) -> None:

@@ -6,6 +6,7 @@ runs it on its part of every batch; what is summed over all of them is the same 
 
 import math
 import time
+from functools import partial
 
 import torch
 
@@ -87,11 +88,13 @@ def _train_micro_batch(loop: Loop, batch: Batch) -> dict[str, float]:
     mix = loop.mix.draw(image, position.epoch, position.micro_batches)
     image, label = loop.mix(image, label, mix)
     # Parts may differ in size: weighted so, their losses and gradients sum to those of the whole.
-    share = len(image) / processes.total(len(image))
+    whole = processes.total(len(image))
+    share = len(image) / whole
+    compress = partial(loop.codec_noise, epoch=position.epoch, micro_batch=position.micro_batches, whole=int(whole))
     with compiler_errors():
         with accelerator.autocast():
             teacher_logits, teacher_features = loop.teacher_outputs(batch, image, BatchChange(flipped=flipped, mix=mix))
-        output = loop.model(image)
+        output = loop.model(image, compress)
         total, losses = loop.plan.objective(
             StepTensors(
                 image=image,

@@ -42,6 +42,7 @@ from thumbnet.devices import (
 )
 from thumbnet.errors import CheckpointError, StorageError
 from thumbnet.networks.assembly import Assembly
+from thumbnet.networks.codec_noise import CodecNoise
 from thumbnet.networks.downscaler import PaperDownscaler
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.synchronised_norm import synchronise, view_of
@@ -100,6 +101,7 @@ class Loop:
         loader: Training batches in that order, this process's part of each.
         evaluation_loader: This process's part of the held-out pictures.
         mix: Mixes pictures and labels of a batch, where that is asked for.
+        codec_noise: Compresses thumbnails on their way to S, where that is asked for.
         teacher_outputs: The teacher's word on a batch.
         model: E and S as they are trained: the pair, or a view of it with synchronised batch norm or compiled.
         state: All that a checkpoint holds.
@@ -112,6 +114,7 @@ class Loop:
     loader: DataLoader[Batch]
     evaluation_loader: DataLoader[Batch]
     mix: BatchMix
+    codec_noise: CodecNoise
     teacher_outputs: TeacherOutputs
     model: nn.Module
     state: TrainingState
@@ -145,6 +148,7 @@ def prepare_loop(plan: Plan) -> Loop:
         loader=loader,
         evaluation_loader=evaluation_loader(held_out, plan.assembly.preprocessing, batch_size, reading),
         mix=BatchMix(settings.mix, len(plan.evaluation.classes), plan.evaluation.kind, settings.seed),
+        codec_noise=CodecNoise(settings.thumbnail, settings.seed, processes.rank(), processes.count()),
         teacher_outputs=teacher_outputs,
         # Gradients are summed by `processes`: Accelerate must not wrap the model for that.
         model=accelerator.prepare_model(_trained_view(state.pair, settings, device), evaluation_mode=True),

@@ -35,6 +35,7 @@ class RunFolder:
         self.teacher_weights = self.path / "teacher.safetensors"
         self.evaluation = self.path / "evaluation.json"
         self.predictions = self.path / "predictions.csv"
+        self.formats = self.path / "formats.json"
         self.other_evaluations = self.path / "evaluations"
         self.samples = self.path / "samples"
         self.report = self.path / "report.html"
@@ -171,6 +172,12 @@ class RunFolder:
         write_json(folder / self.evaluation.name, evaluation)
         _write_table(folder / self.predictions.name, rows)
         return folder
+
+    def write_formats(self, measured: dict[str, Any], name: str | None = None) -> Path:
+        """Writes formats.json, of other data than the run's own to evaluations/NAME/, and gives its path."""
+        path = self.formats if name is None else self.other_evaluations / name / self.formats.name
+        write_json(path, measured)
+        return path
 
     def write_teacher_weights(self, content: bytes) -> None:
         """Writes teacher.safetensors."""

@@ -65,14 +65,12 @@ def require_same_record(run: RunFolder, record: Mapping[str, Any]) -> None:
         return
     stored = run.read_config()
     recorded = stored.pop(RECORD_KEY, None) or {}
-    # A setting that the run's config.yaml does not know yet was at its default.
-    defaults = _flat(settings_from_dict(stored).as_dict())
-    begun_with = {**defaults, **_flat({name: value for name, value in stored.items() if name not in FREE_ON_RESUME})}
-    wanted = _flat({name: value for name, value in record.items() if name not in (*FREE_ON_RESUME, RECORD_KEY)})
     # A setting that is newer than the run was at its default.
-    defaults = _flat(TrainSettings(teacher="", data="", output="").as_dict())
+    begun_with = _flat(TrainSettings(teacher="", data="", output="").as_dict())
+    begun_with |= _flat({name: value for name, value in stored.items() if name not in FREE_ON_RESUME})
+    wanted = _flat({name: value for name, value in record.items() if name not in (*FREE_ON_RESUME, RECORD_KEY)})
     for name, value in wanted.items():
-        begun = begun_with.get(name, defaults.get(name))
+        begun = begun_with.get(name)
         if begun != value:
             was = f"{run.path} was begun with {name} {begun}, not {value}"
             raise ConfigError(f"--resume: {was}; give the same settings, or --overwrite to start again")

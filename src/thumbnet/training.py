@@ -14,7 +14,7 @@ from accelerate.utils import set_seed
 
 from thumbnet import processes
 from thumbnet.bundle import ThumbNet
-from thumbnet.config import UNUSED_BY_TEACHERS, DownscalerSettings, LossSettings, TrainSettings
+from thumbnet.config import UNUSED_BY_TEACHERS, DownscalerSettings, LossSettings, ThumbnailSettings, TrainSettings
 from thumbnet.data.sources import is_place
 from thumbnet.devices import check_machine
 from thumbnet.errors import ConfigError, ThumbNetError
@@ -221,8 +221,14 @@ def teacher_settings(settings: TrainSettings) -> TrainSettings:
     loss = LossSettings(
         mm=0.0, kd=0.0, fm=0.0, cl=settings.loss.cl or 1.0, label_smoothing=settings.loss.label_smoothing
     )
-    views = replace(settings.views, per_image=0, cached_flips=False)
-    return replace(settings, loss=loss, views=views, ratio=TrainSettings.ratio, downscaler=DownscalerSettings())
+    return replace(
+        settings,
+        loss=loss,
+        views=replace(settings.views, per_image=0, cached_flips=False),
+        ratio=TrainSettings.ratio,
+        downscaler=DownscalerSettings(),
+        thumbnail=ThumbnailSettings(),
+    )
 
 
 def _finish_teacher(

@@ -42,6 +42,21 @@ def test_thumbnail_is_on_the_8bit_grid(build_pair: BuildPair, kind: DownscalerKi
     assert thumbnail.max() <= 1
 
 
+def test_without_8bit_training_only_training_is_off_the_grid(build_pair: BuildPair) -> None:
+    pair = build_pair("residual")
+    pair.eight_bit = False
+    image = torch.rand(2, 3, 32, 32)
+    assert not on_the_grid(pair(image).thumbnail)
+    assert on_the_grid(pair.eval()(image).thumbnail)
+
+
+def test_student_and_losses_see_the_thumbnail_as_it_was_stored(build_pair: BuildPair) -> None:
+    pair = build_pair("residual").eval()
+    output = pair(torch.rand(2, 3, 32, 32), lambda thumbnail: 1 - thumbnail)
+    inverted = (output.thumbnail - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    assert torch.equal(output.logits, pair.student.network(inverted))
+
+
 def test_student_sees_the_normalised_8bit_thumbnail_and_nothing_else(build_pair: BuildPair) -> None:
     pair = build_pair("residual").eval()
     output = pair(torch.rand(2, 3, 32, 32))

@@ -130,6 +130,21 @@ def without(*names: str) -> dict[str, Any]:
     return {name: value for name, value in EVALUATION.items() if name not in names}
 
 
+def test_the_page_says_how_natural_the_thumbnails_are(run: RunFolder) -> None:
+    run.write_evaluation({**EVALUATION, "naturalness": {"ssim": 0.98765, "delta_e": 1.5, "levels": 3.0, "psnr": None}})
+    page = Page.of(run)
+    assert page.row("SSIM") == ["0.988", "structural similarity; 1 is the same picture"]
+    assert page.row("ΔE")[0] == "1.50"
+    assert page.row("levels")[0] == "3.00"
+    assert page.row("PSNR")[0] == "–"
+
+
+def test_an_evaluation_from_before_naturalness_was_measured_is_shown_without_it(run: RunFolder) -> None:
+    page = Page.of(run)
+    assert "How natural" not in page.text
+    assert "Thumbnails" in page.text
+
+
 def many_classes(count: int) -> dict[str, Any]:
     """Class 7 loses most, then class 6, down to class 0; every other class loses nothing."""
     teacher = {f"class {i}": 0.9 for i in range(count)}

@@ -16,6 +16,7 @@ from thumbnet.cli.tables import (
     class_table,
     comparison_table,
     evaluation_table,
+    formats_table,
     info_table,
     predictions_table,
     preview_notes,
@@ -29,12 +30,15 @@ from thumbnet.data.pictures import read_picture
 from thumbnet.devices import choose_device
 from thumbnet.errors import CheckpointError, ConfigError, PictureError
 from thumbnet.evaluation import evaluate as evaluate_run
+from thumbnet.format_evaluation import evaluate_formats
+from thumbnet.opened_run import open_run
 from thumbnet.preview import preview
 from thumbnet.progress import Announcer
 from thumbnet.report import write_report
 from thumbnet.run_folder import RunFolder
 from thumbnet.storage import write_json
 from thumbnet.teacher_evaluation import evaluate_teacher
+from thumbnet.thumbnail_codec import chosen_format, parse_format
 from thumbnet.thumbnails.folder import thumbnail_folder
 from thumbnet.training import fit
 from thumbnet.training import train_teacher as fit_teacher
@@ -73,8 +77,12 @@ def evaluate(flags: Namespace) -> int:
     if flags.run is not None and given:
         flag = given[0].replace("_", "-")
         raise ConfigError(f"--{flag} is for a teacher by itself; leave it out, or leave the run {flags.run} out")
+    if flags.run is None and flags.formats is not None:
+        raise ConfigError("--formats is for the thumbnails of a run; give its folder")
     if flags.run is None:
         return _evaluate_teacher(flags)
+    if flags.formats is not None:
+        return _evaluate_formats(flags)
     result = evaluate_run(
         flags.run,
         flags.data,
@@ -152,7 +160,14 @@ def thumbnail(flags: Namespace) -> int:
     bundle = ThumbNet.load(flags.run, allow_code=flags.allow_code, device=choose_device(flags.device))
     announcer = Announcer()
     output = Path(flags.output_folder)
-    result = thumbnail_folder(bundle, Path(flags.source), output, overwrite=flags.overwrite, announcer=announcer)
+    result = thumbnail_folder(
+        bundle,
+        Path(flags.source),
+        output,
+        overwrite=flags.overwrite,
+        announcer=announcer,
+        stored_as=chosen_format(flags.format, flags.quality),
+    )
     for name, reason in result.failures:
         announcer.warn(f"{name}: {reason}")
     sizes = f"{result.source_bytes / 1e6:.1f} MB of pictures became {result.thumbnail_bytes / 1e6:.1f} MB"
@@ -202,6 +217,23 @@ def push(flags: Namespace) -> int:
     metadata = {"license": flags.license} if flags.license else {}
     # None leaves it to the account's own rule, and an old repository as it is.
     print(bundle.push_to_hub(flags.repository, private=flags.private or None, model_card_kwargs=metadata))
+    return 0
+
+
+def _evaluate_formats(flags: Namespace) -> int:
+    formats = [parse_format(text) for text in flags.formats.split(",")]
+    announcer = Announcer()
+    opened = open_run(
+        flags.run,
+        flags.data,
+        holdout=flags.holdout,
+        allow_code=flags.allow_code,
+        batch_size=flags.batch_size,
+        workers=flags.workers,
+        device=flags.device,
+        announcer=announcer,
+    )
+    _print(formats_table(evaluate_formats(opened, formats, announcer)))
     return 0
 
 

@@ -33,6 +33,7 @@ SWITCHES = (
     "--student.dilate_last_stage",
     "--student.upsample",
     "--cache.pixels",
+    "--thumbnail.eight_bit",
     "--views.dihedral",
     "--views.cached_flips",
     "--multilabel",
@@ -244,6 +245,12 @@ def _evaluate_parser() -> Parser:
     parser.add_argument("--batch_size", type=PositiveInt, default=32, help="Pictures at a time.")
     parser.add_argument("--workers", type=NonNegativeInt | None, default=None, help="Processes that read pictures.")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, mps.")
+    parser.add_argument(
+        "--formats",
+        type=str | None,
+        default=None,
+        help="Formats of stored thumbnails to measure in place of the usual evaluation, e.g. png,webp,jpeg:90,webp:50.",
+    )
     parser.add_argument("--teacher", type=str | None, default=None, help="A classifier by itself, in place of a run.")
     parser.add_argument(
         "--teacher_weights", type=str | None, default=None, help="With --teacher: pretrained (default), random, a file."
@@ -284,7 +291,17 @@ def _predict_parser() -> Parser:
 def _thumbnail_parser() -> Parser:
     parser = _run_parser("A run or bundle folder.")
     parser.add_argument("source", type=str, help="Folder of pictures (with its subfolders), or one picture.")
-    parser.add_argument("output_folder", type=str, help="Folder for the thumbnails, as PNG, in the same subfolders.")
+    parser.add_argument("output_folder", type=str, help="Folder for the thumbnails, in the same subfolders.")
+    parser.add_argument(
+        "--format",
+        type=str,
+        default="png",
+        help="png, webp, jpeg (colours at half the resolution, as usual) or jpeg444. The student reads a lossless one "
+        "(png; webp without --quality) as it was trained.",
+    )
+    parser.add_argument(
+        "--quality", type=PositiveInt | None, default=None, help="1 to 100, of jpeg (default 90) and lossy webp."
+    )
     parser.add_argument("--overwrite", action="store_true", help="Write into a folder that holds files already.")
     parser.add_argument("--device", type=str, default="cpu", help="auto, cpu, cuda, mps.")
     return parser

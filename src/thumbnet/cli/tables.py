@@ -50,6 +50,32 @@ def evaluation_table(result: dict[str, Any]) -> Table:
     return table
 
 
+def formats_table(result: dict[str, Any]) -> Table:
+    """One format of thumbnails a row, with what the teacher makes of pictures stored in the same bytes."""
+    metric, data = result["metric"], result["data"]
+    table = Table(title=f"{data['name']}: {data['pictures']:,} pictures, stored", title_justify="left")
+    for heading in ("thumbnail as", "bytes", METRICS[metric], "teacher, full size", "teacher, shrunk"):
+        table.add_column(heading, justify="left" if heading == "thumbnail as" else "right")
+    for name, ways in result["formats"].items():
+        small = ways["thumbnail"]
+        table.add_row(
+            name,
+            f"{small['bytes']:,}",
+            f"{small[metric]:.2%}" if metric in small else "",
+            *(_at_same_bytes(ways.get(way), metric) for way in ("full_size", "shrunk")),
+        )
+    table.caption = "the teacher's columns: pictures as JPEG in the same bytes, at the image side or shrunk"
+    table.caption_justify = "left"
+    return table
+
+
+def _at_same_bytes(stored: dict[str, Any] | None, metric: str) -> str:
+    if stored is None or metric not in stored:
+        return ""
+    more = "" if stored["fits"] else f", {stored['bytes']:,} bytes at least"
+    return f"{stored[metric]:.2%} ({stored['side']} px, {stored['stored_as']}{more})"
+
+
 def class_table(result: dict[str, Any]) -> Table:
     """Accuracy by class, those that lose most against the teacher first."""
     student, teacher = result["student"].get("per_class", {}), result.get("teacher", {}).get("per_class", {})

@@ -24,6 +24,7 @@ from thumbnet.config.run import (
     TrainSettings,
     settings_from_dict,
 )
+from thumbnet.config.thumbnail import LossyCodec, ThumbnailSettings
 
 __all__ = [
     "FIXED_DOWNSCALERS",
@@ -38,10 +39,12 @@ __all__ = [
     "DownscalerSettings",
     "FeatureMappingSettings",
     "LossSettings",
+    "LossyCodec",
     "MixSettings",
     "OptimizerSettings",
     "StudentSettings",
     "SweepSettings",
+    "ThumbnailSettings",
     "TrainSettings",
     "ViewSettings",
     "check_ratio",

@@ -9,13 +9,14 @@ from thumbnet.config.checks import require
 from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, ViewSettings
 from thumbnet.config.losses import LossSettings, OptimizerSettings
 from thumbnet.config.networks import DownscalerSettings, FeatureMappingSettings, StudentSettings, check_ratio
+from thumbnet.config.thumbnail import ThumbnailSettings
 from thumbnet.errors import ConfigError
 
 MINIMUM_RATIO, MAXIMUM_RATIO = 1, 8
 # Fine-tuning a teacher has no thumbnail, no second network and no second look at a view.
 UNUSED_BY_TEACHERS: tuple[str, ...] = ("ratio", "downscaler", "student", "feature_mapping", "cache", "views.per_image")
-UNUSED_BY_TEACHERS += ("views.cached_flips",)
-UNUSED_BY_TEACHERS += ("loss.mm", "loss.cl", "loss.kd", "loss.fm", "loss.temperature", "unlabelled", "teacher_classes")
+UNUSED_BY_TEACHERS += ("thumbnail", "views.cached_flips", "unlabelled", "teacher_classes")
+UNUSED_BY_TEACHERS += ("loss.mm", "loss.cl", "loss.kd", "loss.fm", "loss.temperature")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,7 @@ class TrainSettings:
         tracker: `none`, or a tracker that Accelerate knows: `tensorboard`, `wandb`, `mlflow`, `trackio`.
         loss: Losses and their weights.
         downscaler: The network that makes the thumbnail.
+        thumbnail: What a thumbnail goes through on its way to the student.
         student: The network that classifies it.
         feature_mapping: Where the student's features meet the teacher's.
         columns: Where a table or data set keeps pictures and labels.
@@ -92,6 +94,7 @@ class TrainSettings:
     tracker: str = "none"
     loss: LossSettings = LossSettings()
     downscaler: DownscalerSettings = DownscalerSettings()
+    thumbnail: ThumbnailSettings = ThumbnailSettings()
     student: StudentSettings = StudentSettings()
     feature_mapping: FeatureMappingSettings = FeatureMappingSettings()
     columns: ColumnSettings = ColumnSettings()
@@ -149,6 +152,7 @@ class TrainSettings:
 _GROUPS: dict[str, type] = {
     "loss": LossSettings,
     "downscaler": DownscalerSettings,
+    "thumbnail": ThumbnailSettings,
     "student": StudentSettings,
     "feature_mapping": FeatureMappingSettings,
     "columns": ColumnSettings,

@@ -112,6 +112,7 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
         statistics_of(start.std, channels),
         _other_sides(student, settings.student.extra_ratios, side, start),
         frozen_downscaler=settings.downscaler.frozen,
+        eight_bit=settings.thumbnail.eight_bit,
     )
     return Assembly(
         teacher=Teacher(tapped_teacher),

@@ -68,10 +68,17 @@ def to_8bit(
     Gives exactly the values that reading the saved picture gives: `round(255 x) / 255`. Not in the paper.
     """
     levels = levels_to_values((thumbnail.detach().clamp(0, 1) * LEVELS).round())
+    return straight_through(thumbnail, levels)
+
+
+def straight_through(
+    thumbnail: Float[Tensor, "batch 3 height width"], stored: Float[Tensor, "batch 3 height width"]
+) -> Float[Tensor, "batch 3 height width"]:
+    """Exactly the values of `stored`, with the gradient of `thumbnail`."""
     if not thumbnail.requires_grad:
-        return levels
-    # levels + (thumbnail - thumbnail) would leave the grid by a rounding error; this keeps it exact.
-    return cast(Tensor, _StraightThrough.apply(thumbnail, levels))
+        return stored
+    # stored + (thumbnail - thumbnail) would leave the grid by a rounding error; this keeps it exact.
+    return cast(Tensor, _StraightThrough.apply(thumbnail, stored))
 
 
 class _StraightThrough(torch.autograd.Function):

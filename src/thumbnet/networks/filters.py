@@ -36,16 +36,16 @@ class AntialiasedResize(nn.Module):
 
         Values are not cut: a filter with negative lobes may leave the range of its input.
         """
-        batch, channels, height, width = planes.shape
-        single = planes.reshape(batch * channels, 1, height, width)
-        single = self._along(single, self.kernel.view(1, 1, -1, 1), (self.ratio, 1), (self.padding, 0))
-        single = self._along(single, self.kernel.view(1, 1, 1, -1), (1, self.ratio), (0, self.padding))
-        return single.reshape(batch, channels, height // self.ratio, width // self.ratio)
+        # A processor filters channel by channel several times faster where the channels lie side by side.
+        planes = planes.contiguous(memory_format=torch.channels_last)
+        planes = self._along(planes, self.kernel.view(1, 1, -1, 1), (self.ratio, 1), (self.padding, 0))
+        return self._along(planes, self.kernel.view(1, 1, 1, -1), (1, self.ratio), (0, self.padding))
 
     def _along(self, planes: Tensor, kernel: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
-        kernel = kernel.to(planes.dtype)
-        inside = functional.conv2d(torch.ones_like(planes[:1]), kernel, stride=stride, padding=padding)
-        return functional.conv2d(planes, kernel, stride=stride, padding=padding) / inside
+        kernel, channels = kernel.to(planes.dtype), planes.shape[1]
+        inside = functional.conv2d(torch.ones_like(planes[:1, :1]), kernel, stride=stride, padding=padding)
+        each = kernel.expand(channels, -1, -1, -1)
+        return functional.conv2d(planes, each, stride=stride, padding=padding, groups=channels) / inside
 
 
 def resize_taps(ratio: int, name: FilterName) -> tuple[list[float], int]:

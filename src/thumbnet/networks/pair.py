@@ -1,6 +1,6 @@
 """E and S together: what is trained, and what ships."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,7 +18,8 @@ class PairOutput(NamedTuple):
     """What one pass of E and S gives.
 
     Attributes:
-        thumbnail: On the 8-bit grid in [0, 1]; of a downscaler that gives more than a picture, the picture alone.
+        thumbnail: In [0, 1], on the 8-bit grid unless the pair trains without it; of a downscaler that gives more than
+            a picture, the picture alone.
         logits: The student's.
         features: The student's tapped features, by layer.
         decoded: The same at the teacher's size.
@@ -43,6 +44,7 @@ class Pair(nn.Module):
         std: Of S's normalisation.
         other_sides: S at other sides; training only.
         frozen_downscaler: E is not trained: no gradients, and eval mode whatever `train` is called with.
+        eight_bit: Whether S trains on rounded thumbnails; in eval mode every thumbnail is rounded.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Pair(nn.Module):
         other_sides: OtherSides | None = None,
         *,
         frozen_downscaler: bool = False,
+        eight_bit: bool = True,
     ) -> None:
         super().__init__()
         self.downscaler = downscaler
@@ -63,6 +66,7 @@ class Pair(nn.Module):
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.other_sides = other_sides
+        self.eight_bit = eight_bit
         self.frozen_downscaler = frozen_downscaler
         if frozen_downscaler:
             downscaler.eval().requires_grad_(False)
@@ -81,11 +85,22 @@ class Pair(nn.Module):
         others = () if self.other_sides is None else (self.other_sides,)
         return (*own, self.student, self.feature_mapping, *others)
 
-    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> PairOutput:
-        """Image values in [0, 1] to everything that a loss may look at."""
+    def forward(
+        self, image: Float[Tensor, "batch 3 height width"], stored: Callable[[Tensor], Tensor] | None = None
+    ) -> PairOutput:
+        """Image values in [0, 1] to everything that a loss may look at.
+
+        Args:
+            image: What E sees.
+            stored: What becomes of a thumbnail between E and S, such as compression; by default nothing.
+        """
         # The 8-bit grid is finer than bfloat16: the thumbnail is made in full precision.
         with torch.autocast(image.device.type, enabled=False):
-            thumbnail = to_8bit(self.downscaler(image.float()))
+            thumbnail = self.downscaler(image.float())
+            if self.eight_bit or not self.training:
+                thumbnail = to_8bit(thumbnail)
+            if stored is not None:
+                thumbnail = stored(thumbnail)
         logits, features = self.student(normalise(thumbnail, self.mean, self.std))
         others: tuple[Tensor, ...] = ()
         if self.training and self.other_sides is not None:

@@ -24,6 +24,7 @@ from thumbnet.report.tables import (
     evaluated_networks,
     key_numbers,
     key_sentence,
+    naturalness_table,
 )
 from thumbnet.report.wording import percent, times
 from thumbnet.run_folder import RECORD_KEY, RunFolder
@@ -88,6 +89,7 @@ def render(run: RunFolder) -> str:
         terms=TERMS,
         weights=settings.get("loss") or {},
         samples=_samples(run.samples),
+        naturalness=naturalness_table(evaluation or {}),
         unreadable=_unreadable_table(run.unreadable),
         settings=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
         versions=recorded.get("versions") or {},

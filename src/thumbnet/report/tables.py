@@ -117,6 +117,31 @@ def accuracy_table(evaluation: Evaluation) -> Table:
     return Table(_accuracy_caption(pictures), ("", *(NETWORKS[name] for name in names)), tuple(rows))
 
 
+def naturalness_table(evaluation: Evaluation) -> Table | None:
+    """How far the thumbnails are from bicubic ones; None where that was not measured."""
+    measured = evaluation.get("naturalness")
+    if not measured:
+        return None
+    rows = (
+        ("SSIM", _rounded(measured.get("ssim"), 3), "structural similarity; 1 is the same picture"),
+        ("ΔE", _rounded(measured.get("delta_e"), 2), "mean colour difference; about 2.3 is just noticeable"),
+        ("levels", _rounded(measured.get("levels"), 2), "mean difference of a pixel's colour values, of 255"),
+        (
+            "PSNR",
+            _rounded(measured.get("psnr"), 1, " dB"),
+            "peak signal-to-noise ratio; – where there is no difference",
+        ),
+    )
+    caption = "How natural the thumbnails look: their distance from bicubic ones, which hold nothing but the image."
+    return Table(
+        caption, ("", "value", "what it says"), tuple((name, (value, Cell(said))) for name, value, said in rows)
+    )
+
+
+def _rounded(value: float | None, digits: int, unit: str = "") -> Cell:
+    return Cell(UNKNOWN if value is None else f"{value:.{digits}f}{unit}")
+
+
 def class_table(evaluation: Evaluation) -> Table | None:
     """Accuracy by class, what lost most first; only the ten worst of more than fifty classes."""
     shares = {name: evaluation.get(name, {}).get("per_class") for name in ("teacher", "student")}

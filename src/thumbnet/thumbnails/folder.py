@@ -1,8 +1,7 @@
-"""A folder of pictures becomes a mirrored folder of PNG thumbnails."""
+"""A folder of pictures becomes a mirrored folder of thumbnails."""
 
 from collections import Counter
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 from thumbnet.bundle import ThumbNet
@@ -10,6 +9,9 @@ from thumbnet.data.pictures import PICTURE_SUFFIXES, read_picture
 from thumbnet.errors import ConfigError, DataError, PictureError
 from thumbnet.progress import Announcer
 from thumbnet.storage import write_atomically
+from thumbnet.thumbnail_codec import ThumbnailFormat, encode
+
+PNG = ThumbnailFormat(name="png")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +32,15 @@ class FolderResult:
 
 
 def thumbnail_folder(
-    bundle: ThumbNet, source: Path, output: Path, *, overwrite: bool, announcer: Announcer
+    bundle: ThumbNet,
+    source: Path,
+    output: Path,
+    *,
+    overwrite: bool,
+    announcer: Announcer,
+    stored_as: ThumbnailFormat = PNG,
 ) -> FolderResult:
-    """Writes the thumbnail of every picture below `source` to the same place below `output`, as PNG.
+    """Writes the thumbnail of every picture below `source` to the same place below `output`.
 
     Args:
         bundle: Makes the thumbnails.
@@ -40,6 +48,7 @@ def thumbnail_folder(
         output: The folder to write to.
         overwrite: Go ahead although `output` holds files; thumbnails of the same name are replaced, others stay.
         announcer: Shows progress.
+        stored_as: Format of the thumbnails.
 
     Raises:
         DataError: If there is no picture at `source`.
@@ -50,7 +59,7 @@ def thumbnail_folder(
     pictures = _list_pictures(source, output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())) and not overwrite:
         raise ConfigError(f"output: {output} exists; give --overwrite to write into it, or another folder")
-    targets = _targets(pictures, source if source.is_dir() else source.parent, output)
+    targets = _targets(pictures, source if source.is_dir() else source.parent, output, stored_as.suffix)
     failures: list[tuple[str, str]] = []
     written = source_bytes = thumbnail_bytes = 0
     for picture, target in announcer.track(targets.items(), len(targets), "thumbnails"):
@@ -59,18 +68,17 @@ def thumbnail_folder(
         except PictureError as error:
             failures.append((str(picture), str(error)))
             continue
-        buffer = BytesIO()
-        thumbnail.save(buffer, format="png", optimize=True)
-        write_atomically(target, buffer.getvalue())
+        content = encode(thumbnail, stored_as)
+        write_atomically(target, content)
         written += 1
         source_bytes += picture.stat().st_size
-        thumbnail_bytes += len(buffer.getvalue())
+        thumbnail_bytes += len(content)
     return FolderResult(
         written=written, failures=tuple(failures), source_bytes=source_bytes, thumbnail_bytes=thumbnail_bytes
     )
 
 
-def _targets(pictures: list[Path], root: Path, output: Path) -> dict[Path, Path]:
+def _targets(pictures: list[Path], root: Path, output: Path, suffix: str) -> dict[Path, Path]:
     """Where each picture's thumbnail goes.
 
     Raises:
@@ -80,10 +88,10 @@ def _targets(pictures: list[Path], root: Path, output: Path) -> dict[Path, Path]
     shared = Counter(name.with_suffix("") for name in names)
     # `a.jpg` and `a.png` in one folder keep their endings apart.
     targets = [
-        output / (f"{name}.png" if shared[name.with_suffix("")] > 1 else name.with_suffix(".png")) for name in names
+        output / (f"{name}{suffix}" if shared[name.with_suffix("")] > 1 else name.with_suffix(suffix)) for name in names
     ]
     if len(set(targets)) < len(targets):
-        targets = [output / f"{name}.png" for name in names]
+        targets = [output / f"{name}{suffix}" for name in names]
     replaced = {target.resolve() for target in targets} & {picture.resolve() for picture in pictures}
     if replaced:
         raise ConfigError(f"output: a thumbnail would replace the picture {min(replaced)}; choose another folder")

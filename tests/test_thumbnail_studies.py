@@ -1,0 +1,122 @@
+"""The studies of the thumbnail itself run from the command to the JSON, go on where they stopped, and draw."""
+
+import importlib.util
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from conftest import tiny_values, write_photos
+from thumbnet.config import DownscalerSettings, TrainSettings
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+FROZEN = {"weights", "frozen"} <= {field.name for field in fields(DownscalerSettings)}
+
+
+def script(name: str) -> ModuleType:
+    found = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def recipe(photos: Path, tmp_path: Path) -> Path:
+    settings = replace(TrainSettings(**tiny_values(photos, tmp_path / "none")), epochs=1)
+    values = {name: value for name, value in settings.as_dict().items() if name != "output"}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(values))
+    return tmp_path / "recipe.yaml"
+
+
+def test_the_curve_has_a_point_for_every_combination_and_goes_on(recipe: Path, tmp_path: Path) -> None:
+    study, output, runs = script("naturalness_curve"), tmp_path / "curve.json", tmp_path / "runs"
+    arguments = ["--recipe", str(recipe), "--mm", "0,10", "--kinds", "residual", "--lr-factors", "1"]
+    arguments += ["--runs", str(runs), "--output", str(output)]
+    study.main(arguments)
+    result = json.loads(output.read_text())
+    assert [(point["kind"], point["mm"]) for point in result["points"]] == [
+        ("bicubic", 0),
+        ("residual", 0),
+        ("residual", 10),
+    ]
+    assert result["points"][0]["ssim"] == pytest.approx(1)
+    assert all(0 <= point["top1"] <= 1 and point["delta_e"] >= 0 for point in result["points"])
+    assert yaml.safe_load((runs / "residual-lr1-mm10-0" / "config.yaml").read_text())["loss"]["mm"] == 10
+    with Image.open(output.with_suffix(".png")) as figure:
+        assert figure.width > 900
+    written = {file: file.stat().st_mtime_ns for file in runs.rglob("evaluation.json")}
+    study.main(arguments)
+    assert {file: file.stat().st_mtime_ns for file in runs.rglob("evaluation.json")} == written
+
+
+def transfer(recipe: Path, source: Path, folder: Path, parts: str) -> dict[str, Any]:
+    data = write_photos(folder / "others", {"train": {"flat": 8, "round": 8}, "val": {"flat": 5, "round": 5}}, seed=7)
+    arguments = [str(source), "--recipe", str(recipe), "--data", str(data), "--seeds", "0,1", "--parts", parts]
+    arguments += ["--teacher", "tiny_networks:without_dropout", "--runs", str(folder / "transfer")]
+    script("transfer_study").main([*arguments, "--output", str(folder / "transfer.json")])
+    result: dict[str, Any] = json.loads((folder / "transfer.json").read_text())
+    return result
+
+
+def test_thumbnails_of_every_downscaler_are_retrieved(recipe: Path, trained_run: Path, tmp_path: Path) -> None:
+    found = transfer(recipe, trained_run, tmp_path, "retrieval")["retrieval"]
+    assert list(found["means"]) == ["image", "learned", "bicubic", "area", "lanczos"]
+    for means in found["means"].values():
+        assert all(0 <= value <= 1 for value in means.values())
+    difference = found["paired_differences"]["learned - area"]["average_precision"]
+    means = found["means"]
+    wanted = means["learned"]["average_precision"] - means["area"]["average_precision"]
+    assert difference["mean"] == pytest.approx(wanted, abs=1e-6)
+    assert difference["low"] <= difference["mean"] <= difference["high"]
+
+
+@pytest.mark.skipif(not FROZEN, reason="downscaler.weights and downscaler.frozen are not there yet")
+def test_students_are_trained_on_every_downscalers_thumbnails(recipe: Path, trained_run: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    found = transfer(recipe, trained_run, tmp_path, "students")["students"]
+    assert found["top1"].keys() == {"learned", "bicubic", "area", "lanczos"}
+    assert all(len(values) == 2 for values in found["top1"].values())
+    assert found["naturalness"]["bicubic"]["ssim"] == pytest.approx(1)
+    before, after = (
+        load_file(run / "bundle" / "downscaler.safetensors")
+        for run in (trained_run, tmp_path / "transfer" / "learned-0")
+    )
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_interval_is_around_the_mean_and_narrow_for_a_sure_difference() -> None:
+    study = script("transfer_study")
+    random = np.random.default_rng(0)
+    found = study.interval(0.1 + 0.5 * random.standard_normal((3, 200)))
+    assert found["low"] < found["mean"] < found["high"]
+    assert found["high"] - found["low"] < 0.3
+    sure = study.interval(np.full((2, 50), 0.25))
+    assert sure == {"mean": 0.25, "low": 0.25, "high": 0.25}
+
+
+def test_a_sheet_shows_image_bicubic_and_every_runs_thumbnail(trained_run: Path, tmp_path: Path) -> None:
+    output = tmp_path / "sheet.png"
+    script("sheet").main([str(trained_run), str(trained_run), "--output", str(output), "--pictures", "3"])
+    with Image.open(output) as sheet:
+        assert sheet.size == (4 * 200 + 8, 24 + 3 * 200 + 8)
+        # The second and third column are the bicubic and the first run's thumbnail, pixel for pixel.
+        with Image.open(trained_run / "samples" / "00-thumbnail.png") as thumbnail:
+            shown = sheet.crop((408, 32, 600, 224)).resize(thumbnail.size, Image.Resampling.NEAREST)
+            assert shown.tobytes() == thumbnail.tobytes()
+
+
+def test_a_sheet_of_runs_on_other_pictures_is_refused(trained_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.yaml").write_text("teacher: x")
+    with pytest.raises(SystemExit, match="evaluated on other pictures"):
+        script("sheet").main([str(trained_run), str(tmp_path / "other"), "--output", str(tmp_path / "sheet.png")])
