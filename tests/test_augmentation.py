@@ -176,7 +176,7 @@ def test_labels_that_are_not_there_cannot_be_learned_from(tiny_settings: Setting
     with pytest.raises(ThumbNetError, match="names of its outputs are not known; give them with --class-map"):
         fit(tiny_settings(unlabelled=True), quiet=True)
     with pytest.raises(ThumbNetError, match="every loss has weight 0"):
-        fit(tiny_settings(unlabelled=True, loss=LossSettings(mm=0.0, kd=0.0, fm=0.0)), quiet=True)
+        fit(tiny_settings(unlabelled=True, loss=LossSettings(mm=0.0, kd=0.0, fm=0.0, em=0.0)), quiet=True)
 
 
 def test_a_class_map_gives_the_order_of_the_outputs(tiny_settings: Settings, tmp_path: Path) -> None:

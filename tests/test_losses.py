@@ -432,3 +432,17 @@ def test_feature_mapping_of_the_parts_of_a_batch_averages_to_the_whole_with_its_
     parts = [losses.feature_mapping({"a": decoded[i]}, {"a": wanted[i]}, variances) for i in (slice(4), slice(4, 6))]
     assert (4 * parts[0] + 2 * parts[1]) / 6 == pytest.approx(whole)
     assert losses.feature_mapping({"a": decoded[:4]}, {"a": wanted[:4]}) != pytest.approx(parts[0])
+
+
+def test_embedding_matching_by_hand() -> None:
+    teacher = torch.tensor([[0.0, 2.0], [4.0, 6.0]])[:, :, None, None]  # variance 5
+    student = torch.tensor([[1.0, 2.0], [4.0, 3.0]])[:, :, None, None]
+    assert losses.embedding_matching(student, teacher).item() == pytest.approx((1 + 9) / 4 / 5)
+    assert losses.embedding_matching(student, teacher, torch.tensor(2.0)).item() == pytest.approx((1 + 9) / 4 / 2)
+    assert losses.embedding_matching(teacher, teacher).item() == 0
+
+
+def test_gradient_of_embedding_matching() -> None:
+    teacher = doubles(1, 3, 4, 1, 1)
+    student = doubles(2, 3, 4, 1, 1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda own: losses.embedding_matching(own, teacher), (student,))

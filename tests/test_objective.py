@@ -27,9 +27,12 @@ def step_with(**changes: Any) -> StepTensors:
         "label": torch.tensor([0, 2]),
         "student_logits": torch.randn(2, 3, requires_grad=True),
         "teacher_logits": torch.randn(2, 3),
-        "student_features": {"stage": torch.randn(2, 5, 1, 1)},
+        "student_features": {
+            "stage": torch.randn(2, 5, 1, 1),
+            "embedding": torch.randn(2, 7, 1, 1, requires_grad=True),
+        },
         "decoded_features": {"stage": torch.randn(2, 5, 4, 4, requires_grad=True)},
-        "teacher_features": {"stage": torch.randn(2, 5, 4, 4)},
+        "teacher_features": {"stage": torch.randn(2, 5, 4, 4), "embedding": torch.randn(2, 7, 1, 1)},
     }
     return StepTensors(**{**tensors, **changes})
 
@@ -48,18 +51,19 @@ def test_the_sum_is_weighted_and_the_terms_are_reported_before_their_weights(ste
     assert {name: value.item() for name, value in values.items()} == {"a": 3.0, "b": 8.0}
 
 
-def test_the_papers_terms_are_the_four_losses_with_the_settings(step: StepTensors) -> None:
-    chosen = LossSettings(mm=0.1, cl=0.2, kd=0.3, fm=0.4, temperature=3.0, label_smoothing=0.1)
+def test_the_terms_are_the_papers_four_losses_and_embedding_matching_with_the_settings(step: StepTensors) -> None:
+    chosen = LossSettings(mm=0.1, cl=0.2, kd=0.3, fm=0.4, em=0.5, temperature=3.0, label_smoothing=0.1)
     total, values = Objective(paper_terms(chosen))(step)
     assert step.teacher_logits is not None
     expected = {
         "mm": losses.moment_matching(step.thumbnail, step.image),
         "cl": losses.classification(step.student_logits, step.label, 0.1),
         "kd": losses.knowledge_distillation(step.student_logits, step.teacher_logits, 3.0),
-        "fm": losses.feature_mapping(step.decoded_features, step.teacher_features),
+        "fm": losses.feature_mapping(step.decoded_features, {"stage": step.teacher_features["stage"]}),
+        "em": losses.embedding_matching(step.student_features["embedding"], step.teacher_features["embedding"]),
     }
     assert values == expected
-    weights = {"mm": 0.1, "cl": 0.2, "kd": 0.3, "fm": 0.4}
+    weights = {"mm": 0.1, "cl": 0.2, "kd": 0.3, "fm": 0.4, "em": 0.5}
     assert total.item() == pytest.approx(sum(weights[name] * value.item() for name, value in expected.items()))
 
 
@@ -70,14 +74,15 @@ def test_labels_and_teacher_are_learned_at_every_side_alike(step: StepTensors) -
     for name in ("cl", "kd"):
         alone = [terms[name].function(replace(step, student_logits=one)) for one in (step.student_logits, *others)]
         assert torch.isclose(terms[name].function(several), torch.stack(alone).mean())
-    for name in ("mm", "fm"):
+    for name in ("mm", "fm", "em"):
         assert torch.equal(terms[name].function(several), terms[name].function(step))
 
 
 def test_the_sum_teaches_and_the_reported_values_do_not(step: StepTensors) -> None:
     total, values = Objective(paper_terms(LossSettings()))(step)
     total.backward()
-    for tensor in (step.thumbnail, step.student_logits, step.decoded_features["stage"]):
+    features = (step.decoded_features["stage"], step.student_features["embedding"])
+    for tensor in (step.thumbnail, step.student_logits, *features):
         assert tensor.grad is not None
     assert not any(value.requires_grad for value in values.values())
 
@@ -94,7 +99,7 @@ def test_a_users_own_term_enters_by_the_door_of_the_papers_four(step: StepTensor
     def edges(step: StepTensors) -> Tensor:
         return (step.thumbnail[..., 1:] - step.thumbnail[..., :-1]).abs().mean()
 
-    own = paper_terms(LossSettings(mm=0.0, kd=0.0, fm=0.0)) | {"edges": Term(0.1, edges, needs_teacher=False)}
+    own = paper_terms(LossSettings(mm=0.0, kd=0.0, fm=0.0, em=0.0)) | {"edges": Term(0.1, edges, needs_teacher=False)}
     objective = Objective(own)
     total, values = objective(step)
     assert objective.names == ("cl", "edges")
@@ -110,10 +115,11 @@ def test_a_users_own_term_enters_by_the_door_of_the_papers_four(step: StepTensor
         ({"cl": 1.0, "mm": 1.0}, False),
         ({"cl": 1.0, "kd": 0.1}, True),
         ({"fm": 0.1}, True),
+        ({"em": 0.1}, True),
     ],
 )
 def test_the_teacher_is_needed_only_by_terms_in_use_that_look_at_it(weights: dict[str, float], needed: bool) -> None:
-    settings = LossSettings(**{"mm": 0.0, "cl": 0.0, "kd": 0.0, "fm": 0.0, **weights})
+    settings = LossSettings(**{"mm": 0.0, "cl": 0.0, "kd": 0.0, "fm": 0.0, "em": 0.0, **weights})
     assert Objective(paper_terms(settings)).needs_teacher is needed
 
 
@@ -125,8 +131,28 @@ def test_a_users_term_needs_the_teacher_unless_it_says_otherwise() -> None:
 
 @pytest.mark.parametrize(("weights", "needed"), [({"mm": 1.0, "cl": 1.0, "kd": 1.0}, False), ({"fm": 0.1}, True)])
 def test_features_are_needed_only_by_terms_in_use_that_look_at_them(weights: dict[str, float], needed: bool) -> None:
-    settings = LossSettings(**{"mm": 0.0, "cl": 0.0, "kd": 0.0, "fm": 0.0, **weights})
+    settings = LossSettings(**{"mm": 0.0, "cl": 0.0, "kd": 0.0, "fm": 0.0, "em": 0.0, **weights})
     assert Objective(paper_terms(settings)).needs_features is needed
+
+
+def test_an_embedding_of_another_width_is_compared_as_it_was_decoded_and_is_no_layer_of_feature_mapping(
+    step: StepTensors,
+) -> None:
+    decoded = {**step.decoded_features, "embedding": torch.randn(2, 7, 1, 1)}
+    brought = replace(step, decoded_features=decoded, student_features={"embedding": torch.randn(2, 3, 1, 1)})
+    terms = paper_terms(LossSettings())
+    wanted = losses.embedding_matching(decoded["embedding"], step.teacher_features["embedding"])
+    assert torch.equal(terms["em"].function(brought), wanted)
+    assert torch.equal(terms["fm"].function(brought), terms["fm"].function(step))
+
+
+def test_the_embedding_is_needed_by_embedding_matching_alone() -> None:
+    assert Objective(paper_terms(LossSettings())).needs_embedding
+    without = Objective(paper_terms(LossSettings(em=0.0)))
+    assert not without.needs_embedding
+    alone = Objective(paper_terms(LossSettings(mm=0.0, cl=0.0, kd=0.0, fm=0.0)))
+    assert alone.needs_embedding
+    assert not alone.needs_features
 
 
 def test_a_users_term_needs_features_unless_it_says_otherwise() -> None:

@@ -209,6 +209,29 @@ def _moments(
     return (values - mean).square().mean(dim=(2, 3)), mean.flatten(1)
 
 
+def embedding_matching(
+    student: Float[Tensor, "batch channels 1 1"],
+    teacher: Float[Tensor, "batch channels 1 1"],
+    variance: Float[Tensor, ""] | None = None,
+) -> Float[Tensor, ""]:
+    """L_EM: mean squared error of what the student's last layer sees, in units of the teacher's variance.
+
+    Not in the paper. Student and teacher share their last layer's weights at the start, so a student that sees what the
+    teacher sees there answers as the teacher does; every channel teaches, not the classes alone. Gradients
+    flow into `student` and, through the error only, into `teacher`.
+
+    Args:
+        student: Embedding, at the teacher's width.
+        teacher: Embedding.
+        variance: Of the teacher's embeddings, where these are a part of the batch only; by default their own.
+
+    Returns:
+        Scalar, 0 when both agree; predicting the batch's mean embedding costs about 1.
+    """
+    variances = None if variance is None else {"embedding": variance}
+    return feature_mapping({"embedding": student}, {"embedding": teacher}, variances)
+
+
 def _at_least_float32(values: Tensor) -> Tensor:
     # Sums over pixels and exponentials need more than half precision; double precision stays as it is.
     return values if values.dtype == torch.float64 else values.float()

@@ -20,7 +20,7 @@ from torch import Tensor
 from thumbnet import losses
 from thumbnet.config import LossSettings
 from thumbnet.errors import ConfigError, TrainingError
-from thumbnet.networks.taps import Features
+from thumbnet.networks.taps import EMBEDDING, Features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,16 +63,18 @@ class Term:
         function: From `StepTensors` to a scalar.
         needs_teacher: Whether the teacher must have been asked; a term that says False lets training skip it.
         needs_features: Whether features must have been tapped; a term that says False lets training skip them.
+        needs_embedding: Whether the features must hold, under the key `embedding`, what the last layer sees.
     """
 
     weight: float
     function: Callable[[StepTensors], Tensor]
     needs_teacher: bool = True
     needs_features: bool = True
+    needs_embedding: bool = False
 
 
 def paper_terms(settings: LossSettings, multilabel: bool = False) -> dict[str, Term]:
-    """The paper's four losses with the given weights.
+    """The paper's four losses and embedding matching, with the given weights.
 
     `cl` and `kd` are taken label by label where a picture may have several, and are means over the sides at which the
     student trains.
@@ -91,13 +93,20 @@ def paper_terms(settings: LossSettings, multilabel: bool = False) -> dict[str, T
         return _over_sides(step, lambda logits: distillation(logits, teacher, settings.temperature))
 
     def fm(step: StepTensors) -> Tensor:
-        return losses.feature_mapping(step.decoded_features, step.teacher_features, step.teacher_variances)
+        decoded = {layer: features for layer, features in step.decoded_features.items() if layer != EMBEDDING}
+        return losses.feature_mapping(decoded, step.teacher_features, step.teacher_variances)
+
+    def em(step: StepTensors) -> Tensor:
+        own = step.decoded_features.get(EMBEDDING, step.student_features[EMBEDDING])
+        variance = step.teacher_variances.get(EMBEDDING)
+        return losses.embedding_matching(own, step.teacher_features[EMBEDDING], variance)
 
     return {
         "mm": Term(settings.mm, mm, needs_teacher=False, needs_features=False),
         "cl": Term(settings.cl, cl, needs_teacher=False, needs_features=False),
         "kd": Term(settings.kd, kd, needs_features=False),
         "fm": Term(settings.fm, fm),
+        "em": Term(settings.em, em, needs_features=False, needs_embedding=True),
     }
 
 
@@ -117,7 +126,7 @@ class Objective:
                 raise ConfigError(f"loss '{name}' has weight {term.weight}, but must have 0 or more")
         self.terms = {name: term for name, term in terms.items() if term.weight > 0}
         if not self.terms:
-            raise ConfigError("every loss has weight 0; give at least one of --loss.cl, --loss.kd, --loss.fm a weight")
+            raise ConfigError("every loss has weight 0; give at least one of --loss.cl, --loss.kd, --loss.em a weight")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -133,6 +142,11 @@ class Objective:
     def needs_features(self) -> bool:
         """Whether any term in use looks at features inside the networks."""
         return any(term.needs_features for term in self.terms.values())
+
+    @property
+    def needs_embedding(self) -> bool:
+        """Whether any term in use looks at embeddings."""
+        return any(term.needs_embedding for term in self.terms.values())
 
     def __call__(self, step: StepTensors) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum to minimise, and each term before its weight, by name."""

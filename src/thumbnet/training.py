@@ -74,7 +74,7 @@ def fit(
     with processes.main_first():
         pictures = open_pictures(settings, announcer)
         set_seed(settings.seed)
-        assembly = assemble(settings, pictures.train.classes, tap_features=objective.needs_features)
+        assembly = assemble(settings, pictures.train.classes, objective.needs_features, objective.needs_embedding)
         load_trained_downscaler(assembly.pair.downscaler, settings.downscaler, settings.ratio)
     for line in preview_lines(assembly, settings):
         announcer.say(line)
@@ -219,7 +219,7 @@ def _absolute(data: str) -> str:
 def teacher_settings(settings: TrainSettings) -> TrainSettings:
     """The settings of a run that trains a teacher: classification alone, fresh views, no downscaler."""
     loss = LossSettings(
-        mm=0.0, kd=0.0, fm=0.0, cl=settings.loss.cl or 1.0, label_smoothing=settings.loss.label_smoothing
+        mm=0.0, kd=0.0, fm=0.0, em=0.0, cl=settings.loss.cl or 1.0, label_smoothing=settings.loss.label_smoothing
     )
     return replace(
         settings,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from thumbnet.errors import NetworkError
-from thumbnet.networks.feature_mapping import Decoder, FeatureMapping, build_feature_mapping
+from thumbnet.networks.feature_mapping import Decoder, FeatureMapping, build_decoders
 from thumbnet.networks.taps import LayerTrace, TappedNetwork, trace_layers
 
 
@@ -49,7 +49,7 @@ def test_every_decoder_weight_learns() -> None:
 
 def test_layers_are_mapped_by_name(tiny_classifier: nn.Module) -> None:
     teacher, student = trace_layers(tiny_classifier, 28), trace_layers(tiny_classifier, 7)
-    mapping = build_feature_mapping(teacher, student, ("stage.2", "stem"), channels=16)
+    mapping = FeatureMapping(build_decoders(teacher, student, ("stage.2", "stem"), channels=16))
     _, features = TappedNetwork(tiny_classifier, ("stem", "stage.2"))(torch.rand(2, 3, 7, 7))
     decoded = mapping(features)
     assert {layer: tuple(value.shape) for layer, value in decoded.items()} == {
@@ -69,10 +69,10 @@ def test_without_layers_there_is_nothing_to_decode() -> None:
 def test_a_layer_without_height_and_width_is_refused_by_name(tiny_classifier: nn.Module) -> None:
     traces = trace_layers(tiny_classifier, 16)
     with pytest.raises(NetworkError, match=r"'head' gives \[4\], not channels × height × width"):
-        build_feature_mapping(traces, traces, ("stage", "head"), channels=8)
+        build_decoders(traces, traces, ("stage", "head"), channels=8)
 
 
 def test_a_layer_that_does_not_exist_is_refused_by_name(tiny_classifier: nn.Module) -> None:
     traces: list[LayerTrace] = trace_layers(tiny_classifier, 16)
     with pytest.raises(NetworkError, match=r"feature_mapping\.layers: 'stages' is not there; choose a convolutional"):
-        build_feature_mapping(traces, traces, ("stages",), channels=8)
+        build_decoders(traces, traces, ("stages",), channels=8)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from thumbnet.config import DownscalerKind, DownscalerSettings, StudentSettings
 from thumbnet.networks.downscaler import build_downscaler
-from thumbnet.networks.feature_mapping import build_feature_mapping
+from thumbnet.networks.feature_mapping import FeatureMapping, build_decoders
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.student import make_student
 from thumbnet.networks.taps import TappedNetwork, trace_layers
@@ -22,7 +22,7 @@ def build_pair(tiny_classifier: nn.Module) -> BuildPair:
     def build(kind: DownscalerKind) -> Pair:
         student = make_student(tiny_classifier, StudentSettings(), 32, 8)
         traces = trace_layers(tiny_classifier, 32), trace_layers(student, 8)
-        mapping = build_feature_mapping(*traces, ("stage",), channels=8)
+        mapping = FeatureMapping(build_decoders(*traces, ("stage",), channels=8))
         downscaler = build_downscaler(DownscalerSettings(kind=kind), 4)
         return Pair(downscaler, TappedNetwork(student, ("stage",)), mapping, MEAN, STD)
 

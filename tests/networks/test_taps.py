@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from thumbnet.errors import NetworkError
-from thumbnet.networks.taps import TappedNetwork, default_layers, trace_layers
+from thumbnet.networks.taps import EMBEDDING, TappedNetwork, default_layers, embedding_width, trace_layers
 
 
 def test_tapped_network_gives_logits_and_the_named_layers(tiny_classifier: nn.Module) -> None:
@@ -135,3 +135,25 @@ def test_default_layer_without_stages_is_the_last_with_a_height_and_width() -> N
 def test_a_network_without_spatial_features_has_no_default_layer() -> None:
     with pytest.raises(NetworkError, match=r"no spatial features; set --loss\.fm 0"):
         default_layers(trace_layers(nn.Sequential(nn.Flatten(), nn.Linear(48, 2)), 4))
+
+
+def test_the_embedding_is_what_the_last_layer_sees() -> None:
+    network = resnet18(num_classes=5).eval()
+    logits, features = TappedNetwork(network, ("layer4",), embedding=True)(torch.rand(2, 3, 64, 64))
+    assert list(features) == ["layer4", EMBEDDING]
+    assert features[EMBEDDING].shape == (2, embedding_width(network), 1, 1) == (2, 512, 1, 1)
+    torch.testing.assert_close(features[EMBEDDING][:, :, 0, 0], features["layer4"].mean(dim=(2, 3)))
+    assert torch.equal(network.fc(features[EMBEDDING].flatten(1)), logits)
+    assert not network.fc._forward_pre_hooks
+
+
+def test_the_embedding_of_a_convolutional_head_is_averaged_over_places() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    image = torch.rand(2, 3, 8, 8)
+    _, features = TappedNetwork(network, embedding=True)(image)
+    torch.testing.assert_close(features[EMBEDDING], network[0](image).mean(dim=(2, 3), keepdim=True))
+
+
+def test_a_network_without_a_last_layer_has_no_embedding() -> None:
+    with pytest.raises(NetworkError, match=r"loss\.em: .* set --loss\.em 0"):
+        TappedNetwork(nn.Flatten(), embedding=True)

@@ -98,7 +98,7 @@ def plan_sweep(settings: TrainSettings, wanted: SweepSettings, announcer: Announ
     """
     pictures = open_pictures(settings, announcer)
     build_teacher(settings, pictures.train.classes)
-    needs_features = Objective(paper_terms(settings.loss, settings.multilabel)).needs_features
+    objective = Objective(paper_terms(settings.loss, settings.multilabel))
     recipes = []
     for ratio in wanted.ratios:
         for student in wanted.students:
@@ -106,7 +106,7 @@ def plan_sweep(settings: TrainSettings, wanted: SweepSettings, announcer: Announ
             option = student_option(student)
             try:
                 one = replace(settings, ratio=ratio, student=_with_option(settings.student, option))
-                assemble(one, pictures.train.classes, tap_features=needs_features)
+                assemble(one, pictures.train.classes, objective.needs_features, objective.needs_embedding)
             except (ConfigError, NetworkError) as error:
                 recipes.append(Recipe(name=name, settings=None, impossible=" ".join(str(error).split())))
             else:

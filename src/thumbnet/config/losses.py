@@ -16,6 +16,7 @@ class LossSettings:
         cl: Weight of classification: cross-entropy with the label.
         kd: Weight of knowledge distillation from the teacher's logits.
         fm: Weight of feature mapping onto the teacher's features.
+        em: Weight of embedding matching: what the student's last layer sees is what the teacher's sees.
         temperature: Softmax temperature of knowledge distillation.
         label_smoothing: Share of the label spread over all classes in the classification loss, 0 to 1.
     """
@@ -24,11 +25,12 @@ class LossSettings:
     cl: float = 1.0
     kd: float = 1.0
     fm: float = 0.5
+    em: float = 2.0
     temperature: float = 2.0
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("mm", "cl", "kd", "fm"):
+        for name in ("mm", "cl", "kd", "fm", "em"):
             weight = getattr(self, name)
             require(isfinite(weight) and weight >= 0, f"loss.{name}", weight, "0 or more")
         require(self.temperature > 0, "loss.temperature", self.temperature, "more than 0")

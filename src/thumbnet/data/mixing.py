@@ -33,8 +33,11 @@ class Mix:
     box: tuple[float, float, float, float] | None = None
 
     def maps(self, maps: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
-        """Images or feature maps, mixed; the box is rounded to whole pixels of these maps."""
-        if self.box is None:
+        """Images or feature maps, mixed; the box is rounded to whole pixels of these maps.
+
+        A map of one pixel, such as an embedding, stands for the whole picture and is mixed by shares.
+        """
+        if self.box is None or maps.shape[-2:] == (1, 1):
             return self.rows(maps)
         height, width = maps.shape[-2:]
         left, right = (round(self.box[side] * width) for side in (0, 2))

@@ -14,7 +14,7 @@ from thumbnet.networks.architectures import Classifier, Start, build_classifier,
 from thumbnet.networks.class_names import agreed_classes
 from thumbnet.networks.data_config import at_side
 from thumbnet.networks.downscaler import build_downscaler
-from thumbnet.networks.feature_mapping import FeatureMapping, build_feature_mapping
+from thumbnet.networks.feature_mapping import Decoder, FeatureMapping, build_decoders
 from thumbnet.networks.multi_resolution import OtherSides
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.pruning import prune
@@ -22,7 +22,14 @@ from thumbnet.networks.space_to_depth import statistics_of, widen_first_layer
 from thumbnet.networks.stochastic_depth import set_drop_path
 from thumbnet.networks.student import StudentFit, fit_student, freeze_all_but_norms_and_head, padding_warning
 from thumbnet.networks.student_start import StudentStart, start_student
-from thumbnet.networks.taps import LayerTrace, TappedNetwork, default_layers, trace_layers
+from thumbnet.networks.taps import (
+    EMBEDDING,
+    LayerTrace,
+    TappedNetwork,
+    default_layers,
+    embedding_width,
+    trace_layers,
+)
 from thumbnet.networks.teacher import Teacher, check_classes, count_classes
 from thumbnet.networks.weights import fits_file, load_weights, stored_labels
 
@@ -63,13 +70,16 @@ class BuiltTeacher:
     warnings: tuple[str, ...]
 
 
-def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bool) -> Assembly:
+def assemble(
+    settings: TrainSettings, classes: tuple[str, ...], tap_features: bool, tap_embedding: bool = False
+) -> Assembly:
     """Builds T, E, S and the feature mapping.
 
     Args:
         settings: The run's.
         classes: The data's.
         tap_features: Whether any loss looks at features.
+        tap_embedding: Whether any loss looks at embeddings.
 
     Raises:
         ConfigError: If the ratio does not divide the image side.
@@ -88,26 +98,26 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
 
     layers: tuple[str, ...] = ()
     student_layers: tuple[str, ...] = ()
-    mapping = FeatureMapping({})
+    decoders: dict[str, nn.Module] = {}
     shapes: dict[str, tuple[int, ...]] = {}
     if tap_features:
         teacher_traces, student_traces = trace_layers(classifier.network, side), fit.at_thumbnail_side
         layers = settings.feature_mapping.layers or default_layers(teacher_traces)
-        tapped_teacher = TappedNetwork(classifier.network, layers)
         student_layers = _student_layers(settings, layers, fit)
         other = student_layers if student_layers != layers else None
-        mapping = build_feature_mapping(
-            teacher_traces, student_traces, layers, settings.feature_mapping.channels, other
-        )
+        decoders = build_decoders(teacher_traces, student_traces, layers, settings.feature_mapping.channels, other)
         shapes = {trace.name: trace.shape for trace in teacher_traces if trace.name in layers}
-    else:
-        tapped_teacher = TappedNetwork(classifier.network)
+    if tap_embedding:
+        shapes[EMBEDDING] = (embedding_width(classifier.network), 1, 1)
+        own = (embedding_width(student), 1, 1)
+        # T's copy has its embedding as it is; another network's is brought to T's width.
+        decoders |= {} if own == shapes[EMBEDDING] else {EMBEDDING: Decoder(own, shapes[EMBEDDING], own[0])}
     channels = student_channels(settings.downscaler, settings.ratio)
     widen_first_layer(student, channels, thumbnail_side)
     pair = Pair(
         build_downscaler(settings.downscaler, settings.ratio),
-        TappedNetwork(student, student_layers, layers),
-        mapping,
+        TappedNetwork(student, student_layers, layers, embedding=tap_embedding),
+        FeatureMapping(decoders),
         statistics_of(start.mean, channels),
         statistics_of(start.std, channels),
         _other_sides(student, settings.student.extra_ratios, side, start),
@@ -115,7 +125,7 @@ def assemble(settings: TrainSettings, classes: tuple[str, ...], tap_features: bo
         eight_bit=settings.thumbnail.eight_bit,
     )
     return Assembly(
-        teacher=Teacher(tapped_teacher),
+        teacher=Teacher(TappedNetwork(classifier.network, layers, embedding=tap_embedding)),
         pair=pair,
         preprocessing=preprocessing,
         feature_shapes=shapes,

@@ -71,14 +71,14 @@ class Decoder(nn.Module):
         return decoded
 
 
-def build_feature_mapping(
+def build_decoders(
     teacher: Sequence[LayerTrace],
     student: Sequence[LayerTrace],
     layers: Sequence[str],
     channels: int,
     student_layers: Sequence[str] | None = None,
-) -> FeatureMapping:
-    """Builds the decoders from one probe of each network.
+) -> dict[str, nn.Module]:
+    """The decoders by layer of the teacher, from one probe of each network.
 
     Args:
         teacher: `trace_layers` of the teacher at the image side.
@@ -102,4 +102,4 @@ def build_feature_mapping(
             given = "is not there" if trace is None else f"gives {list(trace.shape)}, not channels × height × width"
             raise NetworkError(f"feature_mapping.layers: '{layer}' {given}; choose a convolutional layer or block")
         decoders[layer] = Decoder(student_shapes[own], trace.shape, channels)
-    return FeatureMapping(decoders)
+    return decoders

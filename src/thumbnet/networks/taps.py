@@ -12,9 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from thumbnet.errors import NetworkError
-from thumbnet.networks.adapters import adapter_for
+from thumbnet.networks.adapters import adapter_for, head_names
 
 Features = dict[str, Tensor]
+EMBEDDING = "embedding"  # the key of what the last layer sees
 
 
 class TappedNetwork(nn.Module):
@@ -24,16 +25,25 @@ class TappedNetwork(nn.Module):
         network: Maps normalised images to logits. It is not copied.
         layers: Names as in `network.named_modules()`.
         keys: What to call their features; by default the layers' own names.
+        embedding: Whether to give what the last layer sees as well, under the key `embedding`, as a map of one pixel.
 
     Raises:
-        NetworkError: If a layer does not exist.
+        NetworkError: If a layer does not exist, or there is no last layer.
     """
 
-    def __init__(self, network: nn.Module, layers: Sequence[str] = (), keys: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        layers: Sequence[str] = (),
+        keys: Sequence[str] | None = None,
+        *,
+        embedding: bool = False,
+    ) -> None:
         super().__init__()
         self.network = network
         self.layers = tuple(layers)
         self.keys = tuple(layers if keys is None else keys)
+        self.head = last_layer(network) if embedding else None
         self.as_map = adapter_for(network).as_map
         known = dict(network.named_modules())
         for layer in self.layers:
@@ -61,12 +71,45 @@ class TappedNetwork(nn.Module):
             )
             for layer, key in zip(self.layers, self.keys, strict=True)
         ]
+        if self.head is not None:
+            handles.append(
+                self.network.get_submodule(self.head).register_forward_pre_hook(
+                    lambda module, inputs: features.update({EMBEDDING: _embedding(module, inputs[0])})
+                )
+            )
         try:
             logits = self.network(normalised)
         finally:
             for handle in handles:
                 handle.remove()
         return logits, features
+
+
+def last_layer(network: nn.Module) -> str:
+    """Name of the layer that turns the embedding into logits; of a network with two such heads the first's.
+
+    Raises:
+        NetworkError: If there is none.
+    """
+    heads = head_names(network)
+    if not heads:
+        raise NetworkError("loss.em: the network has no last linear or convolution layer; set --loss.em 0")
+    return heads[0]
+
+
+def embedding_width(network: nn.Module) -> int:
+    """Channels of the embedding: what the last layer takes."""
+    layer = network.get_submodule(last_layer(network))
+    return int(layer.in_features if isinstance(layer, nn.Linear) else cast(nn.Conv2d, layer).in_channels)
+
+
+def _embedding(layer: nn.Module, given: Tensor) -> Float[Tensor, "batch channels 1 1"]:
+    """What the last layer was given, averaged over places where it has any."""
+    if isinstance(layer, nn.Linear):
+        rows = given.reshape(given.shape[0], -1, given.shape[-1]).mean(dim=1)
+    else:
+        rows = given.flatten(2).mean(dim=2)
+    return rows[:, :, None, None]
 
 
 @dataclass(frozen=True, kw_only=True)

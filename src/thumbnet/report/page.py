@@ -37,6 +37,7 @@ TERMS = {
     "cl": "classification",
     "kd": "knowledge distillation",
     "fm": "feature mapping",
+    "em": "embedding matching",
 }
 
 
