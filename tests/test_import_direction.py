@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "model_card",
         "run_folder",
         "run_record",
+        "resolved_settings",
         "accuracy",
         "preview",
         "progress",

@@ -1,4 +1,4 @@
-"""Every recipe parses, and says at its top what it is and how to run it."""
+"""Every recipe parses, alone or over the base of each data set, and says at its top what it is and how to run it."""
 
 from pathlib import Path
 
@@ -6,18 +6,41 @@ import pytest
 
 from thumbnet.cli.parser import build_parser
 
-RECIPES = sorted((Path(__file__).parent.parent / "recipes").rglob("*.yaml"))
+RECIPES = Path(__file__).parent.parent / "recipes"
+BASES = sorted(RECIPES.glob("*/base.yaml"))
+DIFFERENCES = sorted((RECIPES / "study").glob("*.yaml"))
+WHOLE = sorted({*RECIPES.rglob("*.yaml")} - {*BASES, *DIFFERENCES})
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def header_of(recipe: Path) -> str:
+    lines = recipe.read_text().splitlines()
+    return "\n".join(line for line in lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))])
+
+
+@pytest.mark.parametrize("recipe", WHOLE, ids=lambda path: path.stem)
 def test_a_recipe_parses_and_has_a_header(recipe: Path) -> None:
-    text = recipe.read_text()
-    header = text[: text.index("\nteacher:")]
-    command = "train-teacher" if f"thumbnet train-teacher --config recipes/elpv/{recipe.name}" in header else "train"
-    assert f"thumbnet {command} --config {recipe.relative_to(recipe.parents[2])}" in header
+    header = header_of(recipe)
+    command = "train-teacher" if "thumbnet train-teacher" in header else "train"
+    assert f"thumbnet {command} --config {recipe.relative_to(RECIPES.parent)}" in header
     assert "Expected numbers" in header
     build_parser().parse_args([command, "--config", str(recipe), "--output", "runs/x"])
 
 
+@pytest.mark.parametrize("base", BASES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("recipe", DIFFERENCES, ids=lambda path: path.stem)
+def test_a_recipe_of_the_study_parses_over_every_base(recipe: Path, base: Path) -> None:
+    header = header_of(recipe)
+    assert f"--config {recipe.relative_to(RECIPES.parent)}" in header
+    assert "Expected numbers" in header
+    found = build_parser().parse_args(["train", "--config", str(base), "--config", str(recipe), "--output", "runs/x"])
+    assert found.train.teacher == "thumbnet.data.samples:efficientnet_lite0"
+
+
+@pytest.mark.parametrize("base", BASES, ids=lambda path: path.parent.name)
+def test_a_base_says_how_the_whole_study_is_run(base: Path) -> None:
+    header = header_of(base)
+    assert f"thumbnet compare recipes/study/*.yaml --base {base.relative_to(RECIPES.parent)}" in header
+
+
 def test_there_are_recipes() -> None:
-    assert len(RECIPES) >= 6
+    assert (len(WHOLE) >= 6, len(BASES), len(DIFFERENCES) >= 20) == (True, 2, True)

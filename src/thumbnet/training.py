@@ -4,7 +4,6 @@
 Both run `run_loop`.
 """
 
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,21 +14,19 @@ from accelerate.utils import set_seed
 from thumbnet import processes
 from thumbnet.bundle import ThumbNet
 from thumbnet.config import UNUSED_BY_TEACHERS, DownscalerSettings, LossSettings, ThumbnailSettings, TrainSettings
-from thumbnet.data.sources import is_place
 from thumbnet.devices import check_machine
-from thumbnet.errors import ConfigError, ThumbNetError
+from thumbnet.errors import ThumbNetError
 from thumbnet.evaluation import evaluate
 from thumbnet.loop import run_loop
 from thumbnet.networks.assembly import Assembly, assemble, assemble_teacher_training
-from thumbnet.networks.hugging_face import is_model_folder
 from thumbnet.networks.pair import Pair
-from thumbnet.networks.student_start import weights_file
 from thumbnet.networks.weights import weights_as_bytes
 from thumbnet.objective import Objective, Term, paper_terms
 from thumbnet.preparation import Plan
 from thumbnet.preview import preview_lines
 from thumbnet.progress import Announcer
 from thumbnet.report import write_report
+from thumbnet.resolved_settings import places_read, resolved_settings
 from thumbnet.run_data import OpenedPictures, open_pictures
 from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import record_of, require_same_record
@@ -67,7 +64,7 @@ def fit(
     announcer = Announcer(quiet or not processes.is_main())
     objective = Objective({**paper_terms(settings.loss, settings.multilabel), **(terms or {})})
     run = RunFolder(settings.output)
-    run.check(resume=resume, overwrite=overwrite, keep=_places(settings))
+    run.check(resume=resume, overwrite=overwrite, keep=places_read(settings))
     check_machine(settings.device, settings.tracker)
     if processes.launched_alone():
         announcer.warn(processes.ALONE)
@@ -119,7 +116,7 @@ def train_teacher(
     settings = teacher_settings(resolved_settings(settings, changes))
     announcer = Announcer(quiet or not processes.is_main())
     run = RunFolder(settings.output)
-    run.check(resume=resume, overwrite=overwrite, keep=_places(settings))
+    run.check(resume=resume, overwrite=overwrite, keep=places_read(settings))
     check_machine(settings.device, settings.tracker)
     if processes.launched_alone():
         announcer.warn(processes.ALONE)
@@ -162,58 +159,6 @@ def _finish(
     )
     write_report(run)
     announcer.say(f"report: {run.report}")
-
-
-def resolved_settings(settings: TrainSettings | None, changes: Mapping[str, Any]) -> TrainSettings:
-    """Settings with changes, and with paths that mean the same from any folder, as a run records them.
-
-    Raises:
-        ConfigError: If a change is no setting.
-    """
-    given = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in changes.items()}
-    try:
-        settings = replace(settings, **given) if settings else TrainSettings(**given)
-    except TypeError as error:
-        raise ConfigError(f"settings: {error}; see thumbnet.TrainSettings") from error
-    weights, others, class_map = settings.teacher_weights, settings.evaluation_data, settings.class_map
-    student, trained = settings.student, settings.downscaler.weights
-    student = replace(
-        student,
-        network=_absolute_model(student.network) if student.network else None,
-        weights=_absolute_weights(student.weights) if student.weights else None,
-    )
-    return replace(
-        settings,
-        teacher=_absolute_model(settings.teacher),
-        student=student,
-        data=_absolute(settings.data),
-        evaluation_data=_absolute(others) if others else None,
-        teacher_weights=_absolute_weights(weights),
-        class_map=str(Path(class_map).absolute()) if class_map else None,
-        downscaler=replace(settings.downscaler, weights=str(Path(trained).absolute()) if trained else None),
-    )
-
-
-def _places(settings: TrainSettings) -> tuple[str, ...]:
-    """What a run reads, and so must not be replaced by it."""
-    start = settings.student.weights
-    # Of a run its file, so that the run itself is not replaced by the one that starts from it.
-    student = str(weights_file(Path(start))) if start else None
-    places = (settings.evaluation_data, settings.class_map, settings.downscaler.weights)
-    read = (settings.data, settings.teacher_weights, *places, student)
-    return tuple(place for place in read if place is not None)
-
-
-def _absolute_model(name: str) -> str:
-    return str(Path(name).absolute()) if is_model_folder(name) else name
-
-
-def _absolute_weights(weights: str) -> str:
-    return weights if weights in ("pretrained", "random") else str(Path(weights).absolute())
-
-
-def _absolute(data: str) -> str:
-    return str(Path(data).absolute()) if is_place(data) else data
 
 
 def teacher_settings(settings: TrainSettings) -> TrainSettings:

@@ -13,6 +13,7 @@ import yaml
 from thumbnet import compare
 from thumbnet.cli import main
 from thumbnet.comparison import runs as comparison_runs
+from thumbnet.comparison.recipes import read_recipe
 from thumbnet.comparison.study import Comparison
 from thumbnet.errors import ConfigError, DataError, TrainingError
 
@@ -254,6 +255,18 @@ def test_recipes_that_cannot_be_read(write_recipe: Write, tmp_path: Path) -> Non
         compare(recipes=[tmp_path / "list.yaml"], output=tmp_path / "out")
     with pytest.raises(ConfigError, match=r"give it as --teacher-recipe"):
         compare(recipes=[write_recipe(tmp_path, "teacher")], output=tmp_path / "out")
+
+
+def test_a_recipe_may_hold_only_what_makes_it_different(tmp_path: Path) -> None:
+    base, recipe = tmp_path / "base.yaml", tmp_path / "mine.yaml"
+    shared = {"teacher": "timm/resnet18", "data": "photos", "epochs": 7, "loss": {"kd": 3.0, "fm": 0.0}}
+    base.write_text(yaml.safe_dump(shared))
+    recipe.write_text(yaml.safe_dump({"epochs": 2, "loss": {"fm": 0.25}}))
+    found = read_recipe(recipe, {"loss.mm": 0.0}, base)
+    assert (found.teacher, found.epochs) == ("timm/resnet18", 2)
+    assert (found.loss.kd, found.loss.fm, found.loss.mm) == (3.0, 0.25, 0.0)
+    with pytest.raises(ConfigError, match=r"recipe .*absent\.yaml cannot be read"):
+        read_recipe(recipe, {}, tmp_path / "absent.yaml")
 
 
 def test_runs_on_different_pictures_are_not_compared(write_recipe: Write, photos: Path, tmp_path: Path) -> None:

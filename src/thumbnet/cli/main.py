@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentError
 
-from thumbnet.cli.parser import build_parser, explain, normalise_flags, resume_from_run
+from thumbnet.cli.arguments import explain, normalise_flags, resume_from_run
+from thumbnet.cli.parser import build_parser
 from thumbnet.errors import ConfigError, ThumbNetError
 
 TRAINING = ("train", "train-teacher")

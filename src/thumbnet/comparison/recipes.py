@@ -44,6 +44,7 @@ def read_recipes(settings: CompareSettings, teacher_weights: str | None) -> list
         ConfigError: If a file is no recipe, two have one name, or a name in `ours`, `bounds` or `best_of` is none.
     """
     changes = common_changes(settings)
+    base = Path(settings.base) if settings.base else None
     if teacher_weights:
         changes["teacher_weights"] = teacher_weights
     files: dict[str, Path] = {}
@@ -61,21 +62,34 @@ def read_recipes(settings: CompareSettings, teacher_weights: str | None) -> list
     _check_names(settings, files)
     kinds = {**dict.fromkeys(settings.ours, "ours"), **dict.fromkeys(settings.bounds, "bound")}
     return [
-        Recipe(name=name, kind=kinds.get(name, "alternative"), settings=read_recipe(file, changes))  # type: ignore[arg-type]
+        Recipe(name=name, kind=kinds.get(name, "alternative"), settings=read_recipe(file, changes, base))  # type: ignore[arg-type]
         for name, file in files.items()
     ]
 
 
-def read_recipe(file: Path, changes: Mapping[str, Any]) -> TrainSettings:
+def read_recipe(file: Path, changes: Mapping[str, Any], base: Path | None = None) -> TrainSettings:
     """One recipe's settings.
 
     Args:
         file: YAML.
         changes: Settings by the names that flags have, such as `loss.kd`, in place of the recipe's.
+        base: YAML with the settings that the recipe does not say itself.
 
     Raises:
         ConfigError: If the file cannot be read or holds what `thumbnet train` does not know.
     """
+    values = _read_values(file)
+    if base is not None:
+        values = _merged(_read_values(base), values)
+    for name, value in {**changes, "output": "open"}.items():
+        _put(values, name, value)
+    try:
+        return settings_from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"recipe {file}: {error}") from error
+
+
+def _read_values(file: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -84,12 +98,16 @@ def read_recipe(file: Path, changes: Mapping[str, Any]) -> TrainSettings:
     if not isinstance(values, dict):
         raise ConfigError(f"recipe {file} holds no settings; give a file as for train --config")
     values.pop(RECORD_KEY, None)
-    for name, value in {**changes, "output": "open"}.items():
-        _put(values, name, value)
-    try:
-        return settings_from_dict(values)
-    except ConfigError as error:
-        raise ConfigError(f"recipe {file}: {error}") from error
+    return values
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Both, group by group, as several `--config` of `thumbnet train` are."""
+    merged = {**base, **over}
+    groups = (
+        name for name in base.keys() & over.keys() if isinstance(base[name], dict) and isinstance(over[name], dict)
+    )
+    return merged | {name: {**base[name], **over[name]} for name in groups}
 
 
 def common_changes(settings: CompareSettings) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from thumbnet.comparison.recipes import Recipe, with_seed
 from thumbnet.config import UNUSED_BY_TEACHERS, TrainSettings
 from thumbnet.errors import CheckpointError, ConfigError, ThumbNetError
 from thumbnet.progress import Announcer
+from thumbnet.resolved_settings import resolved_settings
 from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import differing_setting
-from thumbnet.training import fit, resolved_settings, teacher_settings, train_teacher
+from thumbnet.training import fit, teacher_settings, train_teacher
 
 
 @dataclass(frozen=True, kw_only=True)

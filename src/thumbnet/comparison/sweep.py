@@ -17,8 +17,8 @@ from thumbnet.networks.assembly import assemble, build_teacher
 from thumbnet.objective import Objective, paper_terms
 from thumbnet.profiling import format_macs
 from thumbnet.progress import Announcer
+from thumbnet.resolved_settings import resolved_settings
 from thumbnet.run_data import open_pictures
-from thumbnet.training import resolved_settings
 
 
 @dataclass(frozen=True, kw_only=True)

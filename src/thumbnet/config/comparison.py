@@ -20,6 +20,8 @@ class CompareSettings:
         recipes: YAML files as `thumbnet train --config` takes them; a file's name is the recipe's.
         output: Folder for all runs, the table and the pictures.
         seeds: Each recipe is trained once with each.
+        base: A YAML file with the settings that all recipes share, such as teacher, data and epochs; a recipe then
+            holds only what makes it different, and comes first where both say something.
         data: The data of every recipe, in place of its own.
         teacher_weights: The teacher's weights for every recipe, in place of its own.
         teacher_recipe: Recipe of `thumbnet train-teacher`: trained once, and its weights given to every recipe.
@@ -36,6 +38,7 @@ class CompareSettings:
     recipes: tuple[str, ...]
     output: str
     seeds: tuple[int, ...] = (0,)
+    base: str | None = None
     data: str | None = None
     teacher_weights: str | None = None
     teacher_recipe: str | None = None
