@@ -23,6 +23,7 @@ SWITCHES = (
     "--streaming",
     "--sync_batchnorm",
     "--compile",
+    "--train",
 )
 # Settings that hold several values may be given as `a,b,c`.
 LISTS = ("--seeds", "--ratios", "--students", "--ours", "--bounds", "--best_of")
