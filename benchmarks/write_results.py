@@ -4,6 +4,7 @@ python benchmarks/write_results.py
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def main() -> None:
 def render() -> str:
     parts = ["# Results\n\nWritten by `python benchmarks/write_results.py`; do not edit.\n"]
     for name, section in (
+        ("study_imagenette", study_of("Ten classes of ImageNet (`imagenette224`), 224 px")),
+        ("study_elpv", study_of("Solar cells (`elpv`), 192 px")),
         ("elpv", elpv),
         ("timm_parity_imagenet", parity_of_pretrained),
         ("timm_parity", parity_of_fine_tuned),
@@ -41,8 +44,51 @@ def render() -> str:
             result = json.loads(file.read_text())
             parts.append(section(result))
             source = f"[{name}.json](../benchmarks/results/{name}.json)"
-            parts.append(f"`{result['command']}` · {result['hardware']} · {result['date']} · {source}\n")
+            parts.append(f"`{result['command']}` · {_machine(result['hardware'])} · {result['date']} · {source}\n")
     return "\n".join(parts)
+
+
+def _machine(hardware: str | dict[str, Any]) -> str:
+    if isinstance(hardware, str):
+        return hardware
+    cores = f"{hardware['cores']} CPU cores, {hardware['machine']}"
+    return f"{cores}, {hardware['accelerator']}" if hardware["accelerator"] else cores
+
+
+def study_of(title: str) -> Callable[[dict[str, Any]], str]:
+    """The section of a comparison of recipes/study on one data set."""
+
+    def study(result: dict[str, Any]) -> str:
+        seeds = len(result["seeds"])
+        counted = f"{seeds} seed{'s' if seeds > 1 else ''}, {result['pictures']:,} held-out pictures"
+        lines = [
+            f"## {title}\n",
+            "EfficientNet-Lite0; recipes of [recipes/study](alternatives.md), the same data, views, epochs and",
+            f"optimiser for each; {counted}, {result['hours']:.1f} hours of training epochs.",
+            "Brackets: 95% intervals, paired over pictures and seeds; differences in points.\n",
+            "| recipe | seeds | MMACs: student (+ downscaler) | top-1 ± std | retention | bytes | against | difference |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
+        ]
+        lines += [_study_row(row) for row in result["rows"] if row["metric"]]
+        return "\n".join([*lines, ""])
+
+    return study
+
+
+def _study_row(row: dict[str, Any]) -> str:
+    name = f"**{row['name']}**" if row["kind"] == "ours" else row["name"]
+    name += " (a bound)" if row["kind"] == "bound" else ""
+    std = f" ± {100 * row['metric']['std']:.1f}" if row["metric"]["std"] is not None else ""
+    macs = f"{row['student_macs'] / 1e6:.1f}"
+    macs += f" (+ {row['downscaler_macs'] / 1e6:.1f})" if row["downscaler_macs"] else ""
+    kept = f"{100 * row['retention']:.1f}%"
+    if limits := row["retention_interval"]:
+        kept += f" [{100 * limits['low']:.1f}, {100 * limits['high']:.1f}]"
+    size = f"{row['picture_bytes']:,.0f}" if row["picture_bytes"] else ""
+    found = row["difference"]
+    apart = f"{100 * found['mean']:+.1f} [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]" if found else ""
+    cells = (name, len(row["seeds"]) or "", macs, f"{100 * row['metric']['mean']:.1f}{std}", kept, size)
+    return f"| {' | '.join(map(str, cells))} | {row['against'] or ''} | {apart} |"
 
 
 def elpv(result: dict[str, Any]) -> str:

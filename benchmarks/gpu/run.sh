@@ -2,9 +2,10 @@
 # Runs whatever GPU measurements are still missing and writes their JSON to benchmarks/results/gpu, in pieces that can be
 # stopped at any moment: what is there is not measured again. Give a folder as argument to have the JSON copied there too.
 #
-#   benchmarks/gpu/run.sh [FOLDER]
+#   IMAGENETTE=path/to/imagenette224 benchmarks/gpu/run.sh [FOLDER]
 #
-# Needs Python with thumbnet, thumbnet[samples] and the dev group installed, and a CUDA device.
+# Needs Python with thumbnet, thumbnet[samples,pruning] and the dev group installed, and a CUDA device. The study's runs
+# are kept in runs/gpu and go on where they were stopped; it is left out on Imagenette where the pictures are not there.
 set -euo pipefail
 cd "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 
@@ -20,4 +21,20 @@ export PYTHONPATH="src${PYTHONPATH:+:$PYTHONPATH}"
 for what in cache loop precision compile; do
     "$python" benchmarks/training_speed.py "$what" --device cuda --results "$results" --pictures 1024 --missing-only
 done
+
+# The whole study, with fresh views in every step and the teacher asked about each.
+study() { # NAME, then flags of thumbnet compare
+    name=$1
+    shift
+    [ ! -e "$results/study_$name.json" ] || return 0
+    "$python" -m thumbnet compare recipes/study/*.yaml --base "recipes/$name/base.yaml" --seeds 0,1,2 \
+        --ours thumbnet,thumbnet_fine --bounds all_information,all_information_fine,upsampled \
+        --set views.per_image=0 --set views.cached_flips=false --set epochs=60 --set batch_size=64 \
+        --output "runs/gpu/$name" "$@"
+    cp "runs/gpu/$name/comparison.json" "$results/study_$name.json"
+}
+study elpv --teacher-recipe recipes/elpv/teacher.yaml
+imagenette=${IMAGENETTE:-imagenette224}
+if [ -d "$imagenette" ]; then study imagenette --data "$imagenette"; fi
+
 [ -z "${1:-}" ] || cp "$results"/*.json "$1"/

@@ -1,0 +1,37 @@
+"""Keeps what a comparison found in the repository, without the paths of the machine that it ran on.
+
+    python benchmarks/keep_study.py runs/solar elpv
+
+Copies runs/solar/comparison.json to benchmarks/results/study_elpv.json; `python benchmarks/write_results.py` then
+writes its table into docs/results.md.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from thumbnet.storage import write_json
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path, help="folder of a comparison")
+    parser.add_argument("name", help="of the data")
+    given = parser.parse_args()
+    output = RESULTS / f"study_{given.name}.json"
+    content = json.loads((given.study / "comparison.json").read_text())
+    content["settings"]["data"] = content["settings"]["data"] and Path(content["settings"]["data"]).name
+    content["command"] = " ".join(without_folder(word) for word in content["command"].split())
+    write_json(output, content)
+    print(output)
+
+
+def without_folder(word: str) -> str:
+    """The name alone of what lies at an absolute path."""
+    return Path(word).name if Path(word).is_absolute() else word
+
+
+if __name__ == "__main__":
+    main()
