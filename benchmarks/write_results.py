@@ -66,7 +66,7 @@ def study_of(title: str) -> Callable[[dict[str, Any]], str]:
             "EfficientNet-Lite0; recipes of [recipes/study](alternatives.md), the same data, views, epochs and",
             f"optimiser for each; {counted}, {result['hours']:.1f} hours of training epochs.",
             "Brackets: 95% intervals, paired over pictures and seeds; differences in points.\n",
-            "| recipe | seeds | MMACs: student (+ downscaler) | top-1 ± std | retention | bytes | against | difference |",
+            "| recipe | seeds | MMACs: S (+ E) | top-1 ± std | retention | bytes | against | difference |",
             "| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
         ]
         lines += [_study_row(row) for row in result["rows"] if row["metric"]]
