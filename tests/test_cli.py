@@ -274,7 +274,10 @@ def test_a_misspelt_yaml_key_or_value(thumbnet: Run, tmp_path: Path, content: st
         (["--device", "cuda:77"], ["device 'cuda:77'"]),
         (["--tracker", "nobody"], ["tracker 'nobody'"]),
         (["--feature_mapping.layers", '["head"]'], ["no layer 'head'"]),
-        (["--loss.mm", "0", "--loss.cl", "0", "--loss.kd", "0", "--loss.fm", "0"], ["every loss has weight 0"]),
+        (
+            ["--loss.mm", "0", "--loss.cl", "0", "--loss.kd", "0", "--loss.fm", "0", "--loss.em", "0"],
+            ["every loss has weight 0"],
+        ),
         (["--resume", "--overwrite"], ["exclude each other"]),
         (["--holdout", "0.2"], ["has its own val/"]),
     ],

@@ -259,3 +259,11 @@ def test_a_downscalers_start_and_weights_fit_its_kind(wrong: dict[str, Any], nam
 def test_the_student_takes_three_channels_but_for_all_information() -> None:
     assert student_channels(DownscalerSettings(), 4) == 3
     assert student_channels(DownscalerSettings(kind="all_information"), 4) == 51
+
+
+def test_a_bound_that_makes_no_picture_has_none_to_compress() -> None:
+    bound = DownscalerSettings(kind="all_information")
+    with pytest.raises(
+        ConfigError, match=r"thumbnail\.codec_noise is 0\.5, but must be 0 with downscaler\.kind all_inf"
+    ):
+        TrainSettings(teacher="t", data="d", output="o", downscaler=bound, thumbnail=ThumbnailSettings(codec_noise=0.5))

@@ -139,7 +139,7 @@ def test_the_next_evaluation_asks_the_student_alone_and_says_the_same(
     def refuse(*_: object) -> None:
         raise AssertionError("the teacher was asked")
 
-    monkeypatch.setattr("thumbnet.evaluation_answers._others", refuse)
+    monkeypatch.setattr("thumbnet.evaluation_answers._answer", refuse)
     assert evaluated(run) == asked
 
 

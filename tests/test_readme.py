@@ -39,11 +39,12 @@ def test_the_snippet_with_a_loss_of_ones_own_runs(
 
 
 def test_every_command_and_flag_in_the_readme_exists() -> None:
-    from thumbnet.cli.parser import _flags_of, build_parser
+    from thumbnet.cli.arguments import flags_of
+    from thumbnet.cli.parser import build_parser
 
     parser = build_parser()
     for command, rest in re.findall(r"^thumbnet ([\w-]+)(.*(?:\\\n.*)?)", README, flags=re.MULTILINE):
-        known = _flags_of(parser, command)
-        assert command in _flags_of(parser, "")
+        known = flags_of(parser, command)
+        assert command in flags_of(parser, "")
         for flag in re.findall(r"--([\w.-]+)", rest.split("#")[0]):
             assert flag.replace("-", "_") in known, f"thumbnet {command} --{flag}"

@@ -65,7 +65,7 @@ def test_every_loss_is_logged_by_name_every_epoch(trained_run: Path) -> None:
 
 
 def test_training_learns_what_the_pictures_show(tiny_settings: Settings) -> None:
-    settings = tiny_settings(epochs=12, lr=5e-3, loss=LossSettings(mm=0.0, kd=0.0, fm=0.0))
+    settings = tiny_settings(epochs=12, lr=5e-3, loss=LossSettings(mm=0.0, kd=0.0, fm=0.0, em=0.0))
     fit(settings, quiet=True)
     records = RunFolder(settings.output).read_metrics()
     assert records[-1]["cl"] < 0.6 * records[0]["cl"]

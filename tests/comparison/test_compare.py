@@ -257,6 +257,20 @@ def test_recipes_that_cannot_be_read(write_recipe: Write, tmp_path: Path) -> Non
         compare(recipes=[write_recipe(tmp_path, "teacher")], output=tmp_path / "out")
 
 
+def test_without_training_what_is_finished_is_compared(
+    write_recipe: Write, recipes: list[str], compared: Comparison
+) -> None:
+    unfinished = write_recipe(Path(recipes[0]).parent, "later", downscaler={"kind": "lanczos"})
+    before = sorted(path.name for path in compared.folder.iterdir())
+    again = compare(recipes=[recipes[0], unfinished], output=compared.folder, train=False, **SETTINGS)
+    assert again.results is not None
+    assert [row.name for row in again.results.rows if row.kind == "alternative"] == ["bicubic"]
+    assert not again.failed
+    assert sorted(path.name for path in compared.folder.iterdir()) == before
+    with pytest.raises(ConfigError, match=r"train is false, and no run in .* is finished; leave --train out"):
+        compare(recipes=[unfinished], output=compared.folder, train=False, **SETTINGS)
+
+
 def test_a_recipe_may_hold_only_what_makes_it_different(tmp_path: Path) -> None:
     base, recipe = tmp_path / "base.yaml", tmp_path / "mine.yaml"
     shared = {"teacher": "timm/resnet18", "data": "photos", "epochs": 7, "loss": {"kd": 3.0, "fm": 0.0}}
@@ -267,6 +281,20 @@ def test_a_recipe_may_hold_only_what_makes_it_different(tmp_path: Path) -> None:
     assert (found.loss.kd, found.loss.fm, found.loss.mm) == (3.0, 0.25, 0.0)
     with pytest.raises(ConfigError, match=r"recipe .*absent\.yaml cannot be read"):
         read_recipe(recipe, {}, tmp_path / "absent.yaml")
+
+
+def test_a_bound_and_a_full_size_student_have_rows_of_their_own(write_recipe: Write, tmp_path: Path) -> None:
+    recipes = [
+        write_recipe(tmp_path, "bound", downscaler={"kind": "all_information"}),
+        write_recipe(tmp_path, "full", ratio=1, downscaler={"kind": "bicubic"}),
+    ]
+    found = compare(recipes=recipes, output=tmp_path / "out", bounds=["bound"], seeds=(0,), timing_rounds=1, quiet=True)
+    assert found.results is not None
+    rows = {row.name: row for row in found.results.rows}
+    assert list(rows) == ["teacher", "bound", "full"]  # neither is the teacher's plain copy on thumbnails
+    assert rows["bound"].picture_bytes is None
+    assert rows["full"].picture_bytes == rows["teacher"].picture_bytes
+    assert rows["full"].latency_ms is not None
 
 
 def test_runs_on_different_pictures_are_not_compared(write_recipe: Write, photos: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ SWITCHES = (
     "--streaming",
     "--sync_batchnorm",
     "--compile",
+    "--train",
 )
 # Settings that hold several values may be given as `a,b,c`.
 LISTS = ("--seeds", "--ratios", "--students", "--ours", "--bounds", "--best_of")
@@ -76,9 +77,9 @@ def explain(error: ArgumentError, parser: ArgumentParser, arguments: Sequence[st
     )
     message = re.sub(r"a <class 'int'>", "a whole number", message)
     message = re.sub(r"<class '(\w+)'>", r"\1", message).replace("typing.", "")
-    commands = _flags_of(parser, "")
+    commands = flags_of(parser, "")
     command = arguments[0] if arguments and arguments[0] in commands else ""
-    known = _flags_of(parser, command)
+    known = flags_of(parser, command)
     wrong = re.search(r"unrecognized arguments: (?P<flag>--[\w.-]+)|(?:option|key|[Kk]ey) '(?P<key>[\w.-]+)'", message)
     if wrong:
         name = (wrong["flag"] or wrong["key"]).removeprefix("--")
@@ -100,7 +101,8 @@ def _as_given(name: str) -> str:
     return last.upper() if last in POSITIONAL else f"--{last}"
 
 
-def _flags_of(parser: ArgumentParser, command: str) -> list[str]:
+def flags_of(parser: ArgumentParser, command: str) -> list[str]:
+    """Flags of a command without their dashes; the commands themselves where it is none."""
     subparsers = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     if command not in subparsers.choices:
         return list(subparsers.choices)

@@ -36,7 +36,7 @@ def compare(
     )
     recipes = read_recipes(settings, given)  # before the teacher's training: a wrong recipe is known at once
     remake = False
-    if settings.teacher_recipe:
+    if settings.teacher_recipe and settings.train:
         of_data = {name: value for name, value in common_changes(settings).items() if name == "data"}
         teacher = replace(read_recipe(Path(settings.teacher_recipe), of_data), output=str(output / TEACHER))
         _, remake = train_shared_teacher(teacher, overwrite=overwrite, quiet=quiet)
@@ -48,6 +48,7 @@ def compare(
         best_of=settings.best_of,
         equal_by=settings.equal_by,
         timing_rounds=settings.timing_rounds,
+        train=settings.train,
         settings=asdict(settings),
     )
     comparison = carry_out(study, overwrite=overwrite, remake=remake, quiet=quiet)

@@ -173,10 +173,17 @@ def _row(runs: Sequence[RecipeRun], finished: Sequence[_Finished], metric: str) 
         drop=None if student is None or teacher is None else paired_difference(teacher, student),
         student_macs=evaluations[0]["student"]["macs"],
         downscaler_macs=evaluations[0]["downscaler"]["macs"],
-        picture_bytes=float(np.mean([evaluation["bytes"]["thumbnail"] for evaluation in evaluations])),
+        picture_bytes=_mean_bytes(evaluations),
         hours=sum(training_hours(run.one.run) for run in finished),
         seeds=tuple(run.one.seed for run in finished),
     )
+
+
+def _mean_bytes(evaluations: Sequence[Mapping[str, Any]]) -> float | None:
+    """Of a stored thumbnail; None for a bound that makes no picture, and at full size those of the picture itself."""
+    full = evaluations[0]["ratio"] == 1
+    sizes = [evaluation["bytes"]["image" if full else "thumbnail"] for evaluation in evaluations]
+    return None if None in sizes else float(np.mean(sizes))
 
 
 def _against_best(
@@ -222,7 +229,8 @@ def _references(finished: Sequence[_Finished], metric: str) -> list[Row]:
             picture_bytes=first["bytes"]["image"],
         )
     ]
-    kinds = {_student_kind(run): run for run in reversed(known)}
+    copies = [run for run in known if UNTRAINED in run.evaluation and _is_plain_copy(run)]
+    kinds = {_student_kind(run): run for run in reversed(copies)}
     for kind, run in reversed(kinds.items()):
         untrained, side = _headline(run.evaluation, UNTRAINED, metric), run.evaluation["image_side"]
         rows.append(
@@ -236,6 +244,14 @@ def _references(finished: Sequence[_Finished], metric: str) -> list[Row]:
             )
         )
     return rows
+
+
+def _is_plain_copy(run: _Finished) -> bool:
+    """Whether S is T's copy at thumbnail size, so that its MACs are also those of the untrained copy."""
+    settings = run.one.recipe.settings
+    assert settings is not None
+    changed = settings.student.network or settings.student.prune or settings.student.upsample
+    return settings.ratio > 1 and not changed and settings.downscaler.kind != "all_information"
 
 
 def _student_kind(run: _Finished) -> str:

@@ -65,6 +65,7 @@ def train_missing(
     *,
     overwrite: bool = False,
     remake: bool = False,
+    train: bool = True,
     quiet: bool = False,
 ) -> list[RecipeRun]:
     """Trains every recipe with every seed, as far as it is not there; one that fails does not stop the others.
@@ -77,6 +78,7 @@ def train_missing(
         output: Folder of the runs' folders.
         overwrite: Make runs again that were made with other settings.
         remake: Make all runs again.
+        train: Without it, runs that are not finished are left out.
         quiet: Show nothing.
 
     Raises:
@@ -87,6 +89,8 @@ def train_missing(
     outdated = {one.run.path for one in possible if _is_outdated(one.run, _settings(one), overwrite, remake=remake)}
     missing = [one.run.path for one in possible if one.run.path in outdated or not is_finished(one.run)]
     announcer = Announcer(quiet)
+    if not train:
+        planned = [one for one in planned if one.run.path not in missing]
     announcer.say(f"{len(possible)} runs, {len(possible) - len(missing)} of them finished before")
     done: list[RecipeRun] = []
     durations: list[float] = []

@@ -20,6 +20,7 @@ from thumbnet.comparison.results import Results, collect, training_hours
 from thumbnet.comparison.runs import RecipeRun, train_missing
 from thumbnet.comparison.table import as_csv, markdown, reading_notes
 from thumbnet.config.comparison import EqualBy
+from thumbnet.errors import ConfigError
 from thumbnet.progress import Announcer
 from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import VERSIONED
@@ -38,6 +39,7 @@ class Study:
         best_of: Names of the alternatives; empty for every row that is one.
         equal_by: Whose MACs have to be about equal.
         timing_rounds: Of the latency; 0 for none.
+        train: Whether what is missing is trained.
         settings: Everything that was asked for, for comparison.json.
     """
 
@@ -48,6 +50,7 @@ class Study:
     best_of: tuple[str, ...] = ()
     equal_by: EqualBy = "student"
     timing_rounds: int = 30
+    train: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -77,11 +80,21 @@ def carry_out(study: Study, *, overwrite: bool, remake: bool = False, quiet: boo
     """Trains what is missing, times what is there, and makes the rows; `write` puts them on disk.
 
     Raises:
-        ConfigError: If a run is there with other settings and `overwrite` is false.
+        ConfigError: If a run is there with other settings and `overwrite` is false, or there is nothing to compare.
         DataError: If the runs cannot be compared.
     """
     announcer = Announcer(quiet)
-    runs = train_missing(study.recipes, study.seeds, study.output, overwrite=overwrite, remake=remake, quiet=quiet)
+    runs = train_missing(
+        study.recipes,
+        study.seeds,
+        study.output,
+        overwrite=overwrite,
+        remake=remake,
+        train=study.train,
+        quiet=quiet,
+    )
+    if not runs:
+        raise ConfigError(f"train is false, and no run in {study.output} is finished; leave --train out")
     timed = {one.recipe.name: one for one in reversed(runs) if one.failure is None}
     latency_ms, device = measure_latency(dict(reversed(timed.items())), study.timing_rounds, announcer)
     results = collect(runs, study.best_of, study.equal_by, latency_ms)

@@ -33,6 +33,7 @@ class CompareSettings:
         equal_by: What "equal MACs" counts: the `student` alone, as where thumbnails are made once and classified
             later, or the `total` with the downscaler.
         timing_rounds: Rounds in which the latency of every recipe is measured in turn; 0 measures none.
+        train: Train what is missing; without it, what is finished is compared and the rest is left out.
     """
 
     recipes: tuple[str, ...]
@@ -48,6 +49,7 @@ class CompareSettings:
     best_of: tuple[str, ...] = ()
     equal_by: EqualBy = "student"
     timing_rounds: int = 30
+    train: bool = True
 
     def __post_init__(self) -> None:
         require(len(self.recipes) > 0, "recipes", "empty", "one YAML file or more")

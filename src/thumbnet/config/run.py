@@ -129,6 +129,9 @@ class TrainSettings:
     def _check_together(self) -> None:
         """What is right alone, and wrong beside another setting."""
         check_ratio(self.downscaler, self.ratio)
+        pictures = not (self.thumbnail.codec_noise and self.downscaler.kind == "all_information")
+        needed = "0 with downscaler.kind all_information: it makes no picture to compress"
+        require(pictures, "thumbnail.codec_noise", self.thumbnail.codec_noise, needed)
         others = list(self.student.extra_ratios)
         require(self.ratio not in others, "student.extra_ratios", others, f"others than ratio {self.ratio}")
         require(not (self.multilabel and self.unlabelled), "multilabel", True, "given without --unlabelled")

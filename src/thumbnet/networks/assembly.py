@@ -100,9 +100,12 @@ def assemble(
     student_layers: tuple[str, ...] = ()
     decoders: dict[str, nn.Module] = {}
     shapes: dict[str, tuple[int, ...]] = {}
+    teacher_traces = trace_layers(classifier.network, side) if tap_features else []
     if tap_features:
-        teacher_traces, student_traces = trace_layers(classifier.network, side), fit.at_thumbnail_side
         layers = settings.feature_mapping.layers or default_layers(teacher_traces)
+    teacher = Teacher(TappedNetwork(classifier.network, layers, embedding=tap_embedding))
+    if tap_features:
+        student_traces = fit.at_thumbnail_side
         student_layers = _student_layers(settings, layers, fit)
         other = student_layers if student_layers != layers else None
         decoders = build_decoders(teacher_traces, student_traces, layers, settings.feature_mapping.channels, other)
@@ -125,7 +128,7 @@ def assemble(
         eight_bit=settings.thumbnail.eight_bit,
     )
     return Assembly(
-        teacher=Teacher(TappedNetwork(classifier.network, layers, embedding=tap_embedding)),
+        teacher=teacher,
         pair=pair,
         preprocessing=preprocessing,
         feature_shapes=shapes,

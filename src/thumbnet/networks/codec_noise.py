@@ -31,8 +31,8 @@ class CodecNoise:
         self.process, self.processes = process, processes
 
     def __call__(
-        self, thumbnail: Float[Tensor, "batch 3 height width"], epoch: int, micro_batch: int, whole: int
-    ) -> Float[Tensor, "batch 3 height width"]:
+        self, thumbnail: Float[Tensor, "batch channels height width"], epoch: int, micro_batch: int, whole: int
+    ) -> Float[Tensor, "batch channels height width"]:
         """Thumbnails in [0, 1], those that were drawn as the codec gives them back; gradients pass straight through.
 
         Args:

@@ -72,8 +72,8 @@ def to_8bit(
 
 
 def straight_through(
-    thumbnail: Float[Tensor, "batch 3 height width"], stored: Float[Tensor, "batch 3 height width"]
-) -> Float[Tensor, "batch 3 height width"]:
+    thumbnail: Float[Tensor, "batch channels height width"], stored: Float[Tensor, "batch channels height width"]
+) -> Float[Tensor, "batch channels height width"]:
     """Exactly the values of `stored`, with the gradient of `thumbnail`."""
     if not thumbnail.requires_grad:
         return stored
