@@ -8,7 +8,7 @@ import pytest
 from thumbnet.config import CacheSettings, LossSettings, StudentSettings, ThumbnailSettings, TrainSettings, ViewSettings
 from thumbnet.errors import CheckpointError, ConfigError
 from thumbnet.run_folder import RunFolder
-from thumbnet.run_record import record_of, require_same_record, settings_of
+from thumbnet.run_record import differing_setting, record_of, require_same_record, settings_of
 
 LOSSES = {"cl": 1.0}
 SETTINGS = TrainSettings(
@@ -146,3 +146,14 @@ def test_a_run_begun_before_a_setting_was_known_goes_on_with_its_default(run: Ru
     run.begin(content, overwrite=False)
     require_same_record(run, record_of(SETTINGS, "fingerprint", LOSSES))
     assert "begun with student.drop_path 0.0, not 0.1" in difference(run, student=StudentSettings(drop_path=0.1))
+
+
+def test_a_run_from_before_embedding_matching_had_none(run: RunFolder) -> None:
+    content = run.read_config()
+    del content["loss"]["em"]
+    run.begin(content, overwrite=False)
+    assert settings_of(run).loss.em == 0
+    without = replace(SETTINGS, loss=replace(SETTINGS.loss, em=0.0))
+    require_same_record(run, record_of(without, "fingerprint", LOSSES))
+    assert differing_setting(run, without) is None
+    assert differing_setting(run, SETTINGS) == ("loss.em", 0.0, 2.0)

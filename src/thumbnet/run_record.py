@@ -48,7 +48,15 @@ def settings_of(run: RunFolder) -> TrainSettings:
         CheckpointError: If the run's config.yaml is damaged.
         ConfigError: If it holds settings that this version does not know.
     """
-    return settings_from_dict({key: value for key, value in run.read_config().items() if key != RECORD_KEY})
+    return settings_from_dict({key: value for key, value in _begun_with(run).items() if key != RECORD_KEY})
+
+
+def _begun_with(run: RunFolder) -> dict[str, Any]:
+    """The run's config.yaml; a setting that is not in it was at its default, but for those that were not yet on."""
+    stored = run.read_config()
+    if isinstance(stored.get("loss"), dict):
+        stored["loss"] = {"em": 0.0, **stored["loss"]}
+    return stored
 
 
 def require_same_record(run: RunFolder, record: Mapping[str, Any]) -> None:
@@ -63,7 +71,7 @@ def require_same_record(run: RunFolder, record: Mapping[str, Any]) -> None:
     """
     if not run.config.exists():
         return
-    stored = run.read_config()
+    stored = _begun_with(run)
     recorded = stored.pop(RECORD_KEY, None) or {}
     # A setting that is newer than the run was at its default.
     begun_with = _flat(TrainSettings(teacher="", data="", output="").as_dict())

@@ -154,6 +154,14 @@ def test_the_embedding_of_a_convolutional_head_is_averaged_over_places() -> None
     torch.testing.assert_close(features[EMBEDDING], network[0](image).mean(dim=(2, 3), keepdim=True))
 
 
+def test_a_layer_of_the_embeddings_name_is_refused_beside_it() -> None:
+    network = nn.Sequential()
+    network.add_module("embedding", nn.Conv2d(3, 4, 3))
+    network.add_module("head", nn.Linear(4, 2))
+    with pytest.raises(NetworkError, match=r"'embedding' is what loss\.em calls its own; set --loss\.em 0"):
+        TappedNetwork(network, ("embedding",), embedding=True)
+
+
 def test_a_network_without_a_last_layer_has_no_embedding() -> None:
     with pytest.raises(NetworkError, match=r"loss\.em: .* set --loss\.em 0"):
         TappedNetwork(nn.Flatten(), embedding=True)

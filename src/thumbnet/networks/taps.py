@@ -44,6 +44,8 @@ class TappedNetwork(nn.Module):
         self.layers = tuple(layers)
         self.keys = tuple(layers if keys is None else keys)
         self.head = last_layer(network) if embedding else None
+        if embedding and EMBEDDING in self.keys:
+            raise NetworkError(f"feature_mapping.layers: '{EMBEDDING}' is what loss.em calls its own; set --loss.em 0")
         self.as_map = adapter_for(network).as_map
         known = dict(network.named_modules())
         for layer in self.layers:
