@@ -26,6 +26,7 @@ from thumbnet.errors import ThumbNetError
 from thumbnet.networks.adapters import PLAIN, adapter_for
 from thumbnet.networks.assembly import Assembly, assemble
 from thumbnet.networks.student import fit_student, option_name
+from thumbnet.networks.taps import EMBEDDING
 from thumbnet.profiling import count_parameters
 
 ROOT = Path(__file__).parent.parent
@@ -127,7 +128,7 @@ def examine(teacher: str, side: int, ratio: int, options: tuple[StudentSettings,
     )
     torch.manual_seed(0)
     try:
-        assembly = assemble(settings, CLASSES, tap_features=True)
+        assembly = assemble(settings, CLASSES, tap_features=True, tap_embedding=True)
     except ThumbNetError as error:
         return {"outcome": "error", "error": str(error), "options": {}}
     network = assembly.teacher.tapped.network
@@ -176,6 +177,9 @@ def train_one_step(assembly: Assembly) -> list[int]:
     for layer, decoded in output.decoded.items():
         assert decoded.shape == teacher_features[layer].shape
         loss = loss + functional.mse_loss(decoded, teacher_features[layer])
+    embeddings = (output.features[EMBEDDING], teacher_features[EMBEDDING])
+    assert embeddings[0].shape == embeddings[1].shape == (2, *assembly.feature_shapes[EMBEDDING])
+    loss = loss + functional.mse_loss(*embeddings)
     optimizer = torch.optim.SGD(pair.parameters(), lr=1e-4)
     loss.backward()
     gradients = [parameter.grad for parameter in pair.student.parameters() if parameter.grad is not None]
@@ -186,7 +190,7 @@ def train_one_step(assembly: Assembly) -> list[int]:
     for module in pair.student.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()  # those of two noise pictures make random weights overflow
-    (features,) = output.features.values()
+    features = output.features[pair.student.layers[0]]
     return list(features.shape[1:])
 
 
