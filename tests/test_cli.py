@@ -123,6 +123,18 @@ def test_predict_takes_pictures_and_thumbnails_and_says_which(
     assert len(first["ranked"]) == 2
 
 
+def test_settings_of_several_values_take_commas(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--student.extra_ratios", "2,8", "--thumbnail.quality=30,80", "--feature-mapping.layers", "stem,layer4"]
+    given += ["--views.scale", "0.3,1", "--views.aspect", "[0.9,1.1]", "--feature_mapping.student_layers", "null"]
+    with pytest.raises(SystemExit):
+        main(["train", "--teacher", "timm/a", "--data", str(photos), "--output", "run", *given, "--print-config"])
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["student"]["extra_ratios"] == [2, 8]
+    assert shown["thumbnail"]["quality"] == [30, 80]
+    assert shown["feature_mapping"] == {"channels": 256, "layers": ["stem", "layer4"], "student_layers": None}
+    assert (shown["views"]["scale"], shown["views"]["aspect"]) == ([0.3, 1.0], [0.9, 1.1])
+
+
 def test_predict_answers_for_the_good_files_and_names_the_bad_ones(
     thumbnet: Run, trained_run: Path, photos: Path, tmp_path: Path
 ) -> None:

@@ -147,6 +147,10 @@ def test_a_value_out_of_range_is_refused_by_the_settings_name(
             {"student": {"extra_ratios": [2], "upsample": True}},
             "student.extra_ratios is [2], but must be given without",
         ),
+        (
+            {"student": {"extra_ratios": [2]}, "downscaler": {"kind": "all_information"}},
+            "student.extra_ratios is [2], but must be left out with downscaler.kind all_information",
+        ),
         ({"student": {"upsample": True, "keep_stride": 2}}, "student.upsample is True, but must be given without keep"),
         ({"feature_mapping": {"student_layers": ["a", "b"]}}, "feature_mapping.student_layers is 2 name(s), but must"),
         ({"multilabel": True, "unlabelled": True}, "multilabel is True"),

@@ -66,6 +66,21 @@ def test_the_bound_is_measured_and_shown_without_a_thumbnail(bound_run: RunFolde
     assert "a bound, not a thumbnail" in bound_run.report.read_text()
 
 
+def test_the_untrained_copy_of_the_bound_costs_what_a_plain_student_does(bound_run: RunFolder) -> None:
+    evaluation = bound_run.read_evaluation()
+    assert evaluation is not None
+    assert evaluation["untrained_bicubic"]["macs"] == preview_macs(DownscalerSettings(kind="area"))
+    assert evaluation["untrained_bicubic"]["macs"] < evaluation["student"]["macs"]
+
+
+def test_a_pruned_student_that_takes_all_information_is_rebuilt_from_its_bundle(tiny_settings: Settings) -> None:
+    settings = tiny_settings(downscaler=BOUND, epochs=1, student=StudentSettings(prune=0.4))
+    bundle = fit(settings, quiet=True)
+    copy = ThumbNet.load(settings.output, allow_code=True)
+    image = torch.rand(2, 3, 32, 32)
+    assert torch.equal(copy.logits(copy.thumbnails(image)), bundle.logits(bundle.thumbnails(image)))
+
+
 def preview_macs(downscaler: DownscalerSettings) -> int:
     settings = TrainSettings(
         teacher="tiny_networks:two_stages", data="none", output="none", image_side=32, downscaler=downscaler
@@ -90,6 +105,8 @@ def test_the_bound_classifies_pictures_and_makes_none(
     assert main(command) == 2
     assert "all_information is a bound and makes no picture" in capsys.readouterr().err
     assert not (tmp_path / "thumbnails").exists()
+    assert main(["evaluate", str(bound_run.path), "--formats", "png", "--allow-code"]) == 2
+    assert "all_information is a bound and makes no picture" in capsys.readouterr().err
     assert main(["info", str(bound_run.path), "--allow-code"]) == 0
 
 

@@ -122,10 +122,10 @@ class ThumbNet(HubBundle):
         student = build_classifier(name, "random", len(description.labels), description.config).network
         image_side = description.preprocessing.image_side
         thumbnail_side = image_side // description.ratio
-        if description.pruned is not None:
-            take_shapes(student, description.pruned)
         fit_student(student, description.student, image_side, thumbnail_side)
         widen_first_layer(student, description.student_channels, thumbnail_side)
+        if description.pruned is not None:
+            take_shapes(student, description.pruned)  # they are those of the fitted and widened student
         if description.reparameterised:
             student = reparameterise(student)
         load_weights(student, folder / STUDENT_FILE)

@@ -112,7 +112,11 @@ def _summarise(bundle: ThumbNet, networks: MeasuredNetworks, answers: Answers, k
         result["agreement"] = agreement(student, teacher, kind)
         if networks.untrained is not None:
             untrained = answers.logits["untrained_bicubic"]
-            result["untrained_bicubic"] = accuracies(untrained, labels, bundle.labels, kind)
+            result["untrained_bicubic"] = {
+                **accuracies(untrained, labels, bundle.labels, kind),
+                "macs": count_macs(networks.untrained, bundle.thumbnail_side),
+                "parameters": count_parameters(networks.untrained),
+            }
             if kind == "none":
                 result["untrained_bicubic"]["agreement"] = agreement(untrained, teacher)
     return result

@@ -57,7 +57,11 @@ def evaluate_formats(opened: OpenedRun, formats: Sequence[ThumbnailFormat], anno
     Returns:
         What is written to formats.json: accuracies as shares of 1, `bytes` as means for one picture. `formats` has for
         each format `thumbnail`, and with a teacher at hand `full_size` and `shrunk`.
+
+    Raises:
+        ConfigError: If the run's downscaler makes no pictures.
     """
+    opened.bundle.require_pictures()
     unique = {str(stored_as): stored_as for stored_as in formats}
     progress = announcer.track(opened.loader, len(opened.loader), "formats")
     thumbnails, labels, teacher_logits, sample = _thumbnails(opened, unique, progress)

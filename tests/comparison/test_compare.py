@@ -224,6 +224,14 @@ def test_flags_change_every_recipe(write_recipe: Write, tmp_path: Path, capsys: 
     assert "retention" in capsys.readouterr().out
 
 
+def test_a_number_is_one_as_train_reads_it(tmp_path: Path, photos: Path) -> None:
+    recipe, base = tmp_path / "one.yaml", tmp_path / "base.yaml"
+    recipe.write_text("lr: 1e-3\noptimizer: {weight_decay: 5.E2}\n")
+    base.write_text(f"teacher: timm/test_resnet\ndata: '{photos}'\nloss: {{kd: -0e0}}\n")
+    read = read_recipe(recipe, {}, base)
+    assert (read.lr, read.optimizer.weight_decay, read.loss.kd, read.teacher) == (0.001, 500.0, 0.0, "timm/test_resnet")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

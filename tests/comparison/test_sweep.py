@@ -50,6 +50,15 @@ def test_a_sweep_makes_a_row_of_each_combination_and_says_why_one_cannot_run(
     assert (tmp_path / "out" / "pareto_macs.png").exists()
 
 
+def test_a_sweep_of_which_nothing_can_run_says_why(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--ratios", "5", "--students", "plain"]
+    code = main(["sweep", *FLAGS, "--data", str(photos), "--output", str(tmp_path / "out"), *options])
+    assert code == 2
+    assert "ratio5-plain failed: ratio 5 does not divide" in capsys.readouterr().out
+
+
 def test_the_cheapest_within_the_limit_is_recommended() -> None:
     rows = [row("a", 900, 0.005, 0.0, 0.01), row("b", 300, 0.018, 0.005, 0.03), row("c", 100, 0.05, 0.03, 0.07)]
     found = recommend(rows, 2.0, Path("out"))
@@ -96,7 +105,7 @@ def test_a_student_option_has_the_name_of_its_setting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("ratios", ()), ("seeds", (-1,)), ("max_drop", -1.0), ("timing_rounds", -1)]
+    ("name", "value"), [("ratios", ()), ("ratios", (2, 9)), ("seeds", (-1,)), ("max_drop", -1.0), ("timing_rounds", -1)]
 )
 def test_settings_of_a_sweep_are_checked(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=name):

@@ -97,6 +97,13 @@ def test_a_ratio_that_does_not_divide_the_side_is_told_the_nearest_side(
         assemble(settings(factories, image_side=side), CLASSES, tap_features=True)
 
 
+def test_another_ratio_to_train_at_that_does_not_divide_the_side_is_to_be_left_out(factories: str) -> None:
+    chosen = settings(factories, student=StudentSettings(extra_ratios=(3,)))
+    message = r"student\.extra_ratios: ratio 3 does not divide the image side 32 px; leave out 3"
+    with pytest.raises(ConfigError, match=message):
+        assemble(chosen, CLASSES, tap_features=False)
+
+
 def test_a_teacher_that_does_not_say_its_side_asks_for_it(factories: str) -> None:
     with pytest.raises(NetworkError, match=r"does not say the side of its input; give --image-side, e\.g\. 224"):
         assemble(settings(factories, image_side=None), CLASSES, tap_features=True)

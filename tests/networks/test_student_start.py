@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -13,6 +14,7 @@ from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import CheckpointError, NetworkError
 from thumbnet.networks.adapters import fit_to_side
 from thumbnet.networks.architectures import build_classifier
+from thumbnet.networks.pruning import prune
 from thumbnet.networks.student_start import StudentStart, start_student, weights_file
 from thumbnet.networks.weights import weights_as_bytes
 
@@ -102,6 +104,13 @@ def test_weights_of_another_network_are_one_clear_line(trained_run: Path) -> Non
     assert message.startswith("student.weights: ")
     assert "holds another network's weights (it lacks conv1" in message
     assert "\n" not in message
+
+
+def test_a_pruned_runs_student_is_no_start(tmp_path: Path) -> None:
+    pruned = prune(timm.create_model("test_resnet", num_classes=2), 0.5, 64)
+    save_file(pruned.state_dict(), tmp_path / "student.safetensors")
+    with pytest.raises(CheckpointError, match="a student that was pruned or took all_information is no start"):
+        start(StudentSettings(weights=str(tmp_path)), OTHER)
 
 
 def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:

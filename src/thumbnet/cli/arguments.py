@@ -26,7 +26,20 @@ SWITCHES = (
     "--train",
 )
 # Settings that hold several values may be given as `a,b,c`.
-LISTS = ("--seeds", "--ratios", "--students", "--ours", "--bounds", "--best_of")
+LISTS = (
+    "--seeds",
+    "--ratios",
+    "--students",
+    "--ours",
+    "--bounds",
+    "--best_of",
+    "--student.extra_ratios",
+    "--feature_mapping.layers",
+    "--feature_mapping.student_layers",
+    "--thumbnail.quality",
+    "--views.scale",
+    "--views.aspect",
+)
 FLAT_FLAG = re.compile(r"--[a-z][a-z0-9]*(?:[_-][a-z0-9]+)+(?![\w.-])")
 
 
@@ -52,7 +65,7 @@ def normalise_flags(arguments: Sequence[str]) -> list[str]:
 
 
 def _as_list(value: str) -> str:
-    return value if value.startswith("[") else f"[{value}]"
+    return value if value.startswith("[") or value == "null" else f"[{value}]"
 
 
 def resume_from_run(arguments: list[str]) -> list[str]:

@@ -35,7 +35,8 @@ def evaluation_table(result: dict[str, Any]) -> Table:
     for key, name in ROWS:
         if key in result:
             top5 = [f"{result[key]['top5']:.2%}"] if many_classes else []
-            macs = result["student" if key == "untrained_bicubic" else key]["macs"]
+            # Evaluations of earlier versions have no costs of the untrained copy, which were then the student's.
+            macs = result[key].get("macs", result["student"]["macs"] if "student" in result else 0)
             size = result.get("bytes", {}).get(sides[key]) if key != "untrained_bicubic" else None
             share = result.get(metric) if metric == "agreement" and key == "student" else result[key].get(metric)
             shown = "" if share is None else f"{share:.2%}"

@@ -1,5 +1,6 @@
 """Recipes: YAML files to the settings of runs, each with a name."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,7 +92,7 @@ def read_recipe(file: Path, changes: Mapping[str, Any], base: Path | None = None
 
 def _read_values(file: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = _load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = getattr(error, "strerror", None) or "it is no YAML"
         raise ConfigError(f"recipe {file} cannot be read ({reason}); give a file as for train --config") from error
@@ -126,7 +127,7 @@ def common_changes(settings: CompareSettings) -> dict[str, Any]:
         if name in chosen:
             raise ConfigError(f"set: {name} is chosen by --{chosen[name].replace('_', '-')}; give that instead")
         try:
-            changes[name] = _value(text)
+            changes[name] = _load(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"set: {text} is no value that YAML could hold; quote it") from error
     return changes
@@ -138,14 +139,17 @@ def with_seed(recipe: Recipe, seed: int, output: Path) -> TrainSettings:
     return replace(recipe.settings, seed=seed, output=str(output))
 
 
-def _value(text: str) -> Any:
-    value = yaml.safe_load(text)
-    if isinstance(value, str):
-        try:
-            return float(value)  # YAML reads 1e-3 as a word
-        except ValueError:
-            return value
-    return value
+class _Loader(yaml.SafeLoader):
+    """YAML as `thumbnet train --config` reads it: 1e-3 is a number, where YAML 1.1 takes it for a word."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def _load(text: str) -> Any:
+    return yaml.load(text, _Loader)
 
 
 def _put(values: dict[str, Any], name: str, value: Any) -> None:

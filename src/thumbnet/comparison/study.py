@@ -98,7 +98,8 @@ def carry_out(study: Study, *, overwrite: bool, remake: bool = False, quiet: boo
     timed = {one.recipe.name: one for one in reversed(runs) if one.failure is None}
     latency_ms, device = measure_latency(dict(reversed(timed.items())), study.timing_rounds, announcer)
     results = collect(runs, study.best_of, study.equal_by, latency_ms)
-    notes = () if results is None else reading_notes(results, study.equal_by, device)
+    reasons = tuple(dict.fromkeys(f"{one.recipe.name} failed: {one.failure}" for one in runs))
+    notes = reasons if results is None else reading_notes(results, study.equal_by, device)
     return Comparison(results=results, runs=tuple(runs), notes=notes, folder=study.output)
 
 

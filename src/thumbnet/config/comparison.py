@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from thumbnet.config.checks import require
 from thumbnet.config.networks import StudentSettings
+from thumbnet.config.run import MAXIMUM_RATIO
 
 EqualBy = Literal["student", "total"]
 PLAIN = "plain"
@@ -84,6 +85,8 @@ class SweepSettings:
     def __post_init__(self) -> None:
         distinct = len(self.ratios) > 0 and len(set(self.ratios)) == len(self.ratios)
         require(distinct, "ratios", list(self.ratios), "different numbers, e.g. 2,4,8")
+        known = all(2 <= ratio <= MAXIMUM_RATIO for ratio in self.ratios)
+        require(known, "ratios", list(self.ratios), f"whole numbers from 2 to {MAXIMUM_RATIO}")
         distinct = len(self.students) > 0 and len(set(self.students)) == len(self.students)
         require(distinct, "students", list(self.students), "different options, e.g. plain,dilate_last_stage")
         for student in self.students:

@@ -134,6 +134,9 @@ class TrainSettings:
         require(pictures, "thumbnail.codec_noise", self.thumbnail.codec_noise, needed)
         others = list(self.student.extra_ratios)
         require(self.ratio not in others, "student.extra_ratios", others, f"others than ratio {self.ratio}")
+        bound, beside = self.downscaler.kind == "all_information", "with downscaler.kind all_information"
+        allowed = f"left out {beside}, whose channels are those of one ratio"
+        require(not (bound and others), "student.extra_ratios", others, allowed)
         require(not (self.multilabel and self.unlabelled), "multilabel", True, "given without --unlabelled")
         known = self.teacher_classes in ("all", "data")
         require(known, "teacher_classes", self.teacher_classes, "all or data")

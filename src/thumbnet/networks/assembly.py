@@ -172,10 +172,9 @@ def _other_sides(
     if not ratios:
         return None
     for ratio in ratios:
-        try:
-            divided_side(image_side, ratio)
-        except ConfigError as error:
-            raise ConfigError(f"student.extra_ratios: {error}") from error
+        if image_side % ratio:
+            problem = f"ratio {ratio} does not divide the image side {image_side} px"
+            raise ConfigError(f"student.extra_ratios: {problem}; leave out {ratio}")
     return OtherSides(student, ratios, image_side, start.mean, start.std)
 
 

@@ -18,7 +18,8 @@ from thumbnet.networks.architectures import Classifier, Start, build_classifier,
 from thumbnet.networks.weights import fits_file, load_weights, stored_labels
 
 # Where a run, or its bundle by itself, keeps a network; the student first.
-RUN_FILES = ("bundle/student.safetensors", "student.safetensors", "teacher.safetensors")
+STUDENT_FILE = "student.safetensors"
+RUN_FILES = (f"bundle/{STUDENT_FILE}", STUDENT_FILE, "teacher.safetensors")
 LARGEST_DIVISOR = 8
 STARTS: dict[str, Start] = {"pretrained": "pretrained", "random": "random"}
 
@@ -101,7 +102,8 @@ def _loaded(name: str, file: Path, classes: tuple[str, ...], image_side: int) ->
             classifier = build_classifier(name, "random", numbers[0])
         load_weights(classifier.network, file)
     except CheckpointError as error:
-        raise CheckpointError(f"student.{error}") from error
+        hint = "; a student that was pruned or took all_information is no start" if file.name == STUDENT_FILE else ""
+        raise CheckpointError(f"student.{error}{hint}") from error
     if stored and set(classes) <= set(stored):
         keep_outputs(classifier.network, [stored.index(label) for label in classes])
     else:

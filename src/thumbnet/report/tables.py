@@ -196,9 +196,9 @@ def _cells(names: Sequence[str], count: Callable[[str], float | None]) -> tuple[
 
 
 def _cost(evaluation: Evaluation, name: str, what: str) -> float | None:
-    # The untrained network is the student before training: the same layers, so the same cost, recorded once.
-    measured = "student" if name == "untrained_bicubic" else name
-    value: float | None = evaluation.get(measured, {}).get(what)
+    # Evaluations of earlier versions have no costs of the untrained copy, which were then the student's.
+    same = evaluation.get("student", {}).get(what) if name == "untrained_bicubic" else None
+    value: float | None = evaluation.get(name, {}).get(what, same)
     return value
 
 
