@@ -279,6 +279,16 @@ def test_without_training_what_is_finished_is_compared(
         compare(recipes=[unfinished], output=compared.folder, train=False, **SETTINGS)
 
 
+def test_what_would_fail_every_run_is_said_before_the_first(recipes: list[str], tmp_path: Path) -> None:
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    with pytest.raises(ConfigError, match=r"output: .*file is a file; give a folder"):
+        compare(recipes=recipes, output=occupied, **SETTINGS)
+    with pytest.raises(ConfigError, match=r"teacher_weights: no file at absent\.safetensors"):
+        compare(recipes=recipes, output=tmp_path / "out", teacher_weights="absent.safetensors", **SETTINGS)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_recipe_may_hold_only_what_makes_it_different(tmp_path: Path) -> None:
     base, recipe = tmp_path / "base.yaml", tmp_path / "mine.yaml"
     shared = {"teacher": "timm/resnet18", "data": "photos", "epochs": 7, "loss": {"kd": 3.0, "fm": 0.0}}

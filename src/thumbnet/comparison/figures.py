@@ -81,7 +81,8 @@ def _draw(results: Results, panels: Sequence[Panel]) -> bytes:
     for axes, panel in zip(every, panels, strict=True):
         _draw_points(axes, panel, results)
     every[0].set_ylabel(f"{METRICS[results.metric]}, mean over seeds (bars: std)")
-    every[-1].legend(loc="lower right", frameon=False, fontsize=9)
+    handles, labels = every[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
     figure.draw_without_rendering()  # sizes of labels are known only then
     for axes, panel in zip(every, panels, strict=True):
         _label(axes, _placed(panel, results))
@@ -125,9 +126,6 @@ def _label(axes: Axes, placed: Sequence[tuple[float, Row]]) -> None:
     """Writes each row's name beside its point, where no other name or point is as far as there is such a place."""
     marks = [axes.transData.transform((cost, _mean(row))) for cost, row in placed]
     taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in marks]
-    legend = axes.get_legend()
-    if legend is not None:
-        taken.append(legend.get_window_extent())
     for cost, row in sorted(placed, key=lambda one: -_mean(one[1])):
         choices = []
         for x, y, across, down in _PLACES:

@@ -31,6 +31,7 @@ def compare(
     """
     settings = _settings(settings, changes)
     output = Path(settings.output)
+    _check_places(settings, output)
     given = settings.teacher_weights or (
         str(output / TEACHER / "teacher.safetensors") if settings.teacher_recipe else None
     )
@@ -54,6 +55,15 @@ def compare(
     comparison = carry_out(study, overwrite=overwrite, remake=remake, quiet=quiet)
     write(comparison, study)
     return comparison
+
+
+def _check_places(settings: CompareSettings, output: Path) -> None:
+    """What would fail every run is said before the first."""
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"output: {output} is a file; give a folder for the runs")
+    weights = settings.teacher_weights
+    if weights not in (None, "pretrained", "random") and not Path(weights).is_file():
+        raise ConfigError(f"teacher_weights: no file at {weights}; give pretrained, or a file of train-teacher")
 
 
 def _settings(settings: CompareSettings | None, changes: dict[str, Any]) -> CompareSettings:
