@@ -23,7 +23,9 @@ def main() -> None:
     output = RESULTS / f"study_{given.name}.json"
     content = json.loads((given.study / "comparison.json").read_text())
     content["settings"]["data"] = content["settings"]["data"] and Path(content["settings"]["data"]).name
-    content["command"] = " ".join(without_folder(word) for word in content["command"].split())
+    # Tables are made while runs go on; the command that makes the runs as well is the same without this flag.
+    command = content["command"].replace(" --train false", "")
+    content["command"] = " ".join(without_folder(word) for word in command.split())
     write_json(output, content)
     print(output)
 
