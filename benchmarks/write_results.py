@@ -32,6 +32,7 @@ def render() -> str:
     for name, section in (
         ("study_imagenette", study_of("Ten classes of ImageNet (`imagenette224`), 224 px")),
         ("study_elpv", study_of("Solar cells (`elpv`), 192 px")),
+        ("formats_elpv", formats),
         ("elpv", elpv),
         ("timm_parity_imagenet", parity_of_pretrained),
         ("timm_parity", parity_of_fine_tuned),
@@ -89,6 +90,28 @@ def _study_row(row: dict[str, Any]) -> str:
     apart = f"{100 * found['mean']:+.1f} [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]" if found else ""
     cells = (name, len(row["seeds"]) or "", macs, f"{100 * row['metric']['mean']:.1f}{std}", kept, size)
     return f"| {' | '.join(map(str, cells))} | {row['against'] or ''} | {apart} |"
+
+
+def formats(result: dict[str, Any]) -> str:
+    lines = [
+        "## What a stored thumbnail costs\n",
+        f"ThumbNet on {result['data']['name']}, {result['thumbnail_side']} px thumbnails of {result['image_side']} px",
+        f"pictures; one run, {result['data']['pictures']} held-out pictures, trained without `thumbnail.codec_noise`.",
+        "Beside it the teacher, as it is, on pictures in the same bytes: JPEG at full size, and shrunk and JPEG at",
+        "quality 75.\n",
+        "| thumbnail as | bytes | student, top-1 | teacher, full size | teacher, shrunk |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name, row in result["formats"].items():
+        others = " | ".join(_stored_picture(row[way]) for way in ("full_size", "shrunk"))
+        own = row["thumbnail"]
+        lines.append(f"| {name} | {own['bytes']:,} | {100 * own['top1']:.1f} | {others} |")
+    return "\n".join([*lines, ""])
+
+
+def _stored_picture(row: dict[str, Any]) -> str:
+    least = "" if row["fits"] else f", {row['bytes']:,} bytes at least"
+    return f"{100 * row['top1']:.1f} ({row['side']} px, {row['stored_as']}{least})"
 
 
 def elpv(result: dict[str, Any]) -> str:
