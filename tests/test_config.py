@@ -271,3 +271,17 @@ def test_a_bound_that_makes_no_picture_has_none_to_compress() -> None:
         ConfigError, match=r"thumbnail\.codec_noise is 0\.5, but must be 0 with downscaler\.kind all_inf"
     ):
         TrainSettings(teacher="t", data="d", output="o", downscaler=bound, thumbnail=ThumbnailSettings(codec_noise=0.5))
+
+
+@pytest.mark.parametrize(
+    ("values", "setting"),
+    [
+        ({"epochs": "many"}, "epochs is many"),
+        ({"image_side": "large"}, "image_side is large"),
+        ({"loss": {"kd": "x"}}, r"loss\.kd is x"),
+        ({"student": {"keep_stride": "x"}}, r"student\.keep_stride is x"),
+    ],
+)
+def test_a_word_in_a_numbers_place_is_named(values: dict[str, Any], setting: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{setting}, but must be a number$"):
+        settings_from_dict({**REQUIRED, **values})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from thumbnet.config.checks import require
 from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, ViewSettings
@@ -176,10 +176,22 @@ def settings_from_dict(values: Mapping[str, Any]) -> TrainSettings:
         ConfigError: If a key is unknown or missing, or a value is out of range.
     """
     try:
+        _check_numbers(TrainSettings, values, "")
+        for name, kind in _GROUPS.items():
+            _check_numbers(kind, values.get(name) or {}, f"{name}.")
         groups = {name: kind(**_tuples(values[name] or {})) for name, kind in _GROUPS.items() if name in values}
         return TrainSettings(**{**_tuples(values), **groups})
     except (TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"settings: {error}; see `thumbnet train --help` for every setting") from error
+
+
+def _check_numbers(kind: type, values: Mapping[str, Any], group: str) -> None:
+    """Refuses words where numbers belong, by the setting's name; ranges are the settings' own business."""
+    hints = get_type_hints(kind)
+    for name, value in values.items():
+        wanted = {*get_args(hints.get(name))} or {hints.get(name)}
+        if isinstance(value, str) and wanted & {int, float} and str not in wanted:
+            raise ConfigError(f"{group}{name} is {value}, but must be a number")
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
