@@ -11,6 +11,7 @@ import argparse
 import csv
 import os
 import platform
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 import yaml
 
 from thumbnet import fit, train_teacher
+from thumbnet.comparison.statistics import paired_difference
 from thumbnet.config import TrainSettings, settings_from_dict
 from thumbnet.run_folder import RunFolder
 from thumbnet.storage import write_json
@@ -27,7 +29,6 @@ ROOT = Path(__file__).parent.parent
 RECIPES = ROOT / "recipes" / "elpv"
 STUDENTS = ("bicubic_cl", "bicubic_cl_kd_fm", "thumbnet", "bicubic_cl_kd_fm_fine", "thumbnet_fine")
 PAIRS = (("thumbnet", "bicubic_cl"), ("thumbnet", "bicubic_cl_kd_fm"), ("thumbnet_fine", "bicubic_cl_kd_fm_fine"))
-RESAMPLES = 10_000
 
 
 def main() -> None:
@@ -118,15 +119,8 @@ def spread(values: list[float]) -> dict[str, Any]:
 
 
 def paired(runs: Path, ours: str, other: str, seeds: list[int]) -> dict[str, float]:
-    differences = np.stack([right(runs, ours, seed) - right(runs, other, seed) for seed in seeds])
-    random = np.random.default_rng(0)
-    means = []
-    for _ in range(RESAMPLES):
-        chosen_seeds = random.integers(0, len(seeds), len(seeds))
-        chosen_pictures = random.integers(0, differences.shape[1], differences.shape[1])
-        means.append(differences[np.ix_(chosen_seeds, chosen_pictures)].mean())
-    low, high = np.percentile(means, [2.5, 97.5])
-    return {"mean": float(differences.mean()), "low": float(low), "high": float(high)}
+    pairs = [np.stack([right(runs, recipe, seed) for seed in seeds]) for recipe in (ours, other)]
+    return asdict(paired_difference(*pairs))
 
 
 def right(runs: Path, recipe: str, seed: int) -> np.ndarray:

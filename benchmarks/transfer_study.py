@@ -18,7 +18,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ import yaml
 from torch.nn import functional
 
 from thumbnet import DownscalerSettings, ThumbNet, fit
+from thumbnet.comparison.statistics import paired_difference
 from thumbnet.config import TrainSettings, settings_from_dict
 from thumbnet.data.batches import LoaderSettings, evaluation_loader, to_image
 from thumbnet.data.preprocessing import normalise
@@ -46,7 +47,6 @@ from thumbnet.storage import write_json
 ROOT = Path(__file__).parent.parent
 LEARNED, FIXED = "learned", ("bicubic", "area", "lanczos")
 ARMS = (LEARNED, *FIXED)
-RESAMPLES = 10_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -180,14 +180,7 @@ def summarise_retrieval(found: dict[str, Retrieval]) -> dict[str, Any]:
 
 def interval(differences: np.ndarray) -> dict[str, float]:
     """Mean of paired differences `[seeds, pictures]`, and its 95% interval from resampling both."""
-    random = np.random.default_rng(0)
-    seeds, pictures = differences.shape
-    means = []
-    for _ in range(RESAMPLES):
-        rows, columns = random.integers(0, seeds, seeds), random.integers(0, pictures, pictures)
-        means.append(differences[np.ix_(rows, columns)].mean())
-    low, high = np.percentile(means, [2.5, 97.5])
-    return {"mean": float(differences.mean()), "low": float(low), "high": float(high)}
+    return asdict(paired_difference(differences, np.zeros_like(differences)))
 
 
 if __name__ == "__main__":
