@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "bundle",
         "bundle_description",
+        "thumbnail_maker",
         "run_data",
         "opened_run",
         "hub",

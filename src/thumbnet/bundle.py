@@ -16,8 +16,7 @@ from torch.nn import functional
 
 from thumbnet.bundle_description import BundleDescription, bundle_folder, read_description, write_description
 from thumbnet.config import DownscalerSettings, TrainSettings
-from thumbnet.data.pictures import upright_rgb
-from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise, picture_to_image, working_view
+from thumbnet.data.preprocessing import Preprocessing, normalise, picture_to_image
 from thumbnet.errors import ConfigError
 from thumbnet.hub import BUNDLE_FILES, HubBundle
 from thumbnet.model_card import CardFacts, run_of_bundle
@@ -32,6 +31,7 @@ from thumbnet.networks.student_start import Colours
 from thumbnet.networks.weights import load_weights, weights_as_bytes
 from thumbnet.profiling import count_macs, count_parameters
 from thumbnet.storage import write_atomically
+from thumbnet.thumbnail_maker import Fit, PictureSource, ThumbnailMaker
 
 _, DOWNSCALER_FILE, STUDENT_FILE = BUNDLE_FILES
 Given = Literal["picture", "thumbnail"]
@@ -200,38 +200,46 @@ class ThumbNet(HubBundle):
             kind = self.description.downscaler.kind
             raise ConfigError(f"downscaler: {kind} is a bound and makes no picture; train another --downscaler.kind")
 
-    def thumbnail(self, picture: Image.Image) -> Image.Image:
+    def thumbnail_maker(self, fit: Fit = "crop") -> ThumbnailMaker:
+        """What makes thumbnails, by itself; `fit` as in `thumbnail`."""
+        self.require_pictures()
+        return ThumbnailMaker(self.downscaler, self.description.preprocessing, self.description.ratio, fit)
+
+    def thumbnail(self, picture: PictureSource, fit: Fit = "crop") -> Image.Image:
         """Makes the thumbnail of a picture.
 
         Args:
-            picture: Any size and mode; rotated upright and cut to its centre square as at evaluation.
+            picture: A file's path or bytes, of which a large JPEG is decoded at reduced size; or an opened picture, of
+                any size and mode, taken with all its pixels.
+            fit: `crop` cuts the centre square as at evaluation; `short-side` keeps the whole picture.
 
         Returns:
-            8-bit RGB, `thumbnail_side` × `thumbnail_side`.
+            8-bit RGB, upright, in sRGB: `thumbnail_side` × `thumbnail_side`, or with that as its short side.
 
         Raises:
-            PictureError: If it is too small or too large to be a picture.
+            PictureError: If it cannot be read, or is too small or too large to be a picture.
             ConfigError: If the downscaler makes no pictures.
         """
-        self.require_pictures()
-        return image_to_picture(self._thumbnail_values(upright_rgb(picture))[0])
+        maker = self.thumbnail_maker(fit)
+        return Image.fromarray(maker.thumbnails(maker.view(maker.open(picture)[0])[None])[0])
 
-    def classify(self, picture: Image.Image, top: int = 1, given: Given | None = None) -> Classification:
+    def classify(self, picture: PictureSource, top: int = 1, given: Given | None = None) -> Classification:
         """Classifies a full picture, or a thumbnail that was made before.
 
         Args:
-            picture: A full picture, or a thumbnail.
+            picture: A full picture, or a thumbnail; opened, or a file's path or bytes as for `thumbnail`.
             top: How many classes to rank.
             given: What `picture` is; by default one of exactly `thumbnail_side` × `thumbnail_side` is a thumbnail.
 
         Raises:
             ConfigError: If `top` is less than 1, a picture given as thumbnail has another size, or the downscaler makes
                 no pictures.
-            PictureError: If it is too small or too large to be a picture.
+            PictureError: If it cannot be read, or is too small or too large to be a picture.
         """
         if top < 1:
             raise ConfigError(f"top is {top}, but must be 1 or more")
-        upright = upright_rgb(picture)
+        maker = ThumbnailMaker(self.downscaler, self.description.preprocessing, self.description.ratio)
+        upright, _ = maker.open(picture)
         sides = (self.thumbnail_side, self.thumbnail_side)
         given = given or ("thumbnail" if upright.size == sides and self.makes_pictures else "picture")
         if given == "thumbnail":
@@ -244,7 +252,7 @@ class ThumbNet(HubBundle):
         values = (
             picture_to_image(upright).unsqueeze(0).to(self._device)
             if given == "thumbnail"
-            else self._thumbnail_values(upright)
+            else self.thumbnails(picture_to_image(Image.fromarray(maker.view(upright))).unsqueeze(0).to(self._device))
         )
         logits = self.logits(values)[0].float()
         scores = torch.sigmoid(logits) if self.description.multilabel else functional.softmax(logits, dim=0)
@@ -284,7 +292,3 @@ class ThumbNet(HubBundle):
     @property
     def _device(self) -> torch.device:
         return next(self.student.parameters()).device
-
-    def _thumbnail_values(self, picture: Image.Image) -> Tensor:
-        view = working_view(picture, self.description.preprocessing)
-        return self.thumbnails(picture_to_image(view).unsqueeze(0).to(self._device))

@@ -26,7 +26,6 @@ from thumbnet.comparison.recipe_comparison import compare as compare_recipes
 from thumbnet.comparison.study import Comparison
 from thumbnet.comparison.sweep import sweep as sweep_options
 from thumbnet.config import CompareSettings, SweepSettings, TrainSettings, ViewSettings
-from thumbnet.data.pictures import read_picture
 from thumbnet.devices import choose_device
 from thumbnet.errors import CheckpointError, ConfigError, PictureError
 from thumbnet.evaluation import evaluate as evaluate_run
@@ -143,7 +142,7 @@ def predict(flags: Namespace) -> int:
     failed = False
     for file in announcer.track(flags.files, len(flags.files), "predicting"):
         try:
-            answers.append((file, bundle.classify(read_picture(Path(file)), top=flags.top)))
+            answers.append((file, bundle.classify(Path(file), top=flags.top)))
         except PictureError as error:
             announcer.warn(f"{file}: {error}")
             failed = True

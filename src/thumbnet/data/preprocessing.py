@@ -17,7 +17,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from thumbnet.errors import ConfigError
+from thumbnet.errors import ConfigError, PictureError
 
 Interpolation = Literal["bicubic", "bilinear", "lanczos", "hamming", "box", "nearest"]
 CropMode = Literal["center", "squash", "border"]
@@ -106,6 +106,26 @@ def working_view(picture: Image.Image, preprocessing: Preprocessing) -> Image.Im
         resized = _with_border(resized, side, preprocessing.mean)
     cropped: Image.Image = functional.center_crop(resized, [side])
     return cropped
+
+
+def whole_view(picture: Image.Image, preprocessing: Preprocessing, ratio: int) -> Image.Image:
+    """The whole picture with its short side at `image_side`, antialiased; nothing is cut off.
+
+    Args:
+        picture: RGB, any shape that is not longer than `LONGEST_ASPECT` times its width.
+        preprocessing: The classifier's.
+        ratio: Both sides are brought to multiples of it, which changes the shape by less than one part in a hundred.
+
+    Raises:
+        PictureError: If the picture is longer than that.
+    """
+    shortest, longest = min(picture.size), max(picture.size)
+    if longest > LONGEST_ASPECT * shortest:
+        raise PictureError(f"{picture.width}×{picture.height} pixels, more than {LONGEST_ASPECT} times as long as wide")
+    # `image_side` is a multiple of the ratio.
+    width, height = (round(preprocessing.image_side * side / shortest / ratio) * ratio for side in picture.size)
+    resized: Image.Image = functional.resize(picture, [height, width], interpolation=preprocessing.filter)
+    return resized
 
 
 def _without_ends(picture: Image.Image) -> Image.Image:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thumbnet.bundle import ThumbNet
-from thumbnet.data.pictures import PICTURE_SUFFIXES, read_picture
+from thumbnet.data.pictures import PICTURE_SUFFIXES
 from thumbnet.errors import ConfigError, DataError, PictureError
 from thumbnet.progress import Announcer
 from thumbnet.storage import write_atomically
@@ -64,7 +64,7 @@ def thumbnail_folder(
     written = source_bytes = thumbnail_bytes = 0
     for picture, target in announcer.track(targets.items(), len(targets), "thumbnails"):
         try:
-            thumbnail = bundle.thumbnail(read_picture(picture))
+            thumbnail = bundle.thumbnail(picture)
         except PictureError as error:
             failures.append((str(picture), str(error)))
             continue
