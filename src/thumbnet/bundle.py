@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thumbnet.bundle_description import BundleDescription, bundle_folder, read_description, write_description
-from thumbnet.config import DownscalerSettings, TrainSettings
+from thumbnet.config import DownscalerSettings, Fit, TrainSettings
 from thumbnet.data.preprocessing import Preprocessing, normalise, picture_to_image
 from thumbnet.errors import ConfigError
 from thumbnet.hub import BUNDLE_FILES, HubBundle
@@ -31,7 +31,7 @@ from thumbnet.networks.student_start import Colours
 from thumbnet.networks.weights import load_weights, weights_as_bytes
 from thumbnet.profiling import count_macs, count_parameters
 from thumbnet.storage import write_atomically
-from thumbnet.thumbnail_maker import Fit, PictureSource, ThumbnailMaker
+from thumbnet.thumbnail_maker import PictureSource, ThumbnailMaker
 
 _, DOWNSCALER_FILE, STUDENT_FILE = BUNDLE_FILES
 Given = Literal["picture", "thumbnail"]

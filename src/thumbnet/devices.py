@@ -92,10 +92,14 @@ def mixed_precision_for(settings: OptimizerSettings, device: torch.device) -> st
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "no"
 
 
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def reading_workers(workers: int | None) -> int:
     """Processes that read pictures, beside the one that trains."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST_READERS, max(1, cores - 1)) if workers is None else workers
+    return min(MOST_READERS, max(1, available_cores() - 1)) if workers is None else workers
 
 
 def cache_folder(settings: CacheSettings) -> Path:

@@ -1,6 +1,7 @@
 """What a command shows while it works: one line for each thing it did, a bar with the time left while it does it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -34,6 +35,12 @@ class Announcer:
             for item in items:
                 yield item
                 bar.advance(task)
+
+    @contextmanager
+    def working(self, description: str) -> Iterator[None]:
+        """A sign of life while something of unknown length is done."""
+        with self.console.status(description):
+            yield
 
     def steps(self, total: int, description: str) -> "StepBar":
         """A bar that also shows losses; use it as a context."""

@@ -1,9 +1,11 @@
 """Writing to disk so that nothing is ever half-written, and saying in one line why a write was refused."""
 
 import contextlib
+import ctypes
 import errno
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,6 +79,24 @@ def _sync_folder(folder: Path) -> None:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def synchronise(folder: Path) -> None:
+    """Has the disk take everything that was written below a folder: one call for any number of files.
+
+    Raises:
+        StorageError: If the disk fails.
+    """
+    with storage_errors(folder):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if sys.platform != "win32" else None
+            if syncfs is None:
+                os.sync() if hasattr(os, "sync") else None
+            elif syncfs(handle) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         finally:
             os.close(handle)
 

@@ -5,7 +5,7 @@ which may run in different processes.
 """
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -13,11 +13,11 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import nn
 
+from thumbnet.config import Fit
 from thumbnet.data.pictures import PictureFacts, facts_of, read_picture_and_facts, upright_rgb
 from thumbnet.data.preprocessing import Preprocessing, levels_to_values, whole_view, working_view
 from thumbnet.errors import ConfigError
 
-Fit = Literal["crop", "short-side"]
 PictureSource = Image.Image | Path | str | bytes
 # More at a time would only fill the processor's caches; measured on two cores.
 AT_ONCE_ON_CPU = 16

@@ -22,6 +22,7 @@ from thumbnet.cli.tables import (
     preview_notes,
     preview_table,
 )
+from thumbnet.cli.thumbnail_command import SOME_FAILED, thumbnail
 from thumbnet.comparison.recipe_comparison import compare as compare_recipes
 from thumbnet.comparison.study import Comparison
 from thumbnet.comparison.sweep import sweep as sweep_options
@@ -37,12 +38,10 @@ from thumbnet.report import write_report
 from thumbnet.run_folder import RunFolder
 from thumbnet.storage import write_json
 from thumbnet.teacher_evaluation import evaluate_teacher
-from thumbnet.thumbnail_codec import chosen_format, parse_format
-from thumbnet.thumbnails.folder import thumbnail_folder
+from thumbnet.thumbnail_codec import parse_format
 from thumbnet.training import fit
 from thumbnet.training import train_teacher as fit_teacher
 
-SOME_FAILED = 2
 TEACHER_FLAGS: tuple[str, ...] = ("teacher", "teacher_weights", "image_side", "crop_share", "multilabel", "class_map")
 TEACHER_FLAGS += ("teacher_classes", "output")
 
@@ -152,26 +151,6 @@ def predict(flags: Namespace) -> int:
     elif answers:
         _print(predictions_table(answers))
     return SOME_FAILED if failed else 0
-
-
-def thumbnail(flags: Namespace) -> int:
-    """`thumbnet thumbnail`."""
-    bundle = ThumbNet.load(flags.run, allow_code=flags.allow_code, device=choose_device(flags.device))
-    announcer = Announcer()
-    output = Path(flags.output_folder)
-    result = thumbnail_folder(
-        bundle,
-        Path(flags.source),
-        output,
-        overwrite=flags.overwrite,
-        announcer=announcer,
-        stored_as=chosen_format(flags.format, flags.quality),
-    )
-    for name, reason in result.failures:
-        announcer.warn(f"{name}: {reason}")
-    sizes = f"{result.source_bytes / 1e6:.1f} MB of pictures became {result.thumbnail_bytes / 1e6:.1f} MB"
-    print(f"{result.written} thumbnails in {output} ({sizes}), {len(result.failures)} failed")
-    return SOME_FAILED if result.failures else 0
 
 
 def info(flags: Namespace) -> int:

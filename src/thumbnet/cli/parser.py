@@ -12,6 +12,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from thumbnet.cli.arguments import FLAT_FLAG
 from thumbnet.config import (
     UNUSED_BY_TEACHERS,
+    ArchiveSettings,
     ColumnSettings,
     CompareSettings,
     DownscalerSettings,
@@ -47,7 +48,7 @@ def build_parser() -> Parser:
     commands.add_subcommand("compare", _compare_parser(), help="train recipes with several seeds, and compare them")
     commands.add_subcommand("sweep", _sweep_parser(), help="find the cheapest ratio and student that lose little")
     commands.add_subcommand("predict", _predict_parser(), help="classify pictures or thumbnails")
-    commands.add_subcommand("thumbnail", _thumbnail_parser(), help="make thumbnails of a folder of pictures")
+    commands.add_subcommand("thumbnail", _thumbnail_parser(), help="make thumbnails of a whole archive of pictures")
     commands.add_subcommand("info", _info_parser(), help="what a run is, or what a teacher's student would cost")
     commands.add_subcommand("report", _run_parser(), help="write a run's report.html again")
     commands.add_subcommand("push", _push_parser(), help="upload a run's bundle and its model card to the Hub")
@@ -189,18 +190,20 @@ def _predict_parser() -> Parser:
 
 def _thumbnail_parser() -> Parser:
     parser = _run_parser("A run or bundle folder.")
-    parser.add_argument("source", type=str, help="Folder of pictures (with its subfolders), or one picture.")
-    parser.add_argument("output_folder", type=str, help="Folder for the thumbnails, in the same subfolders.")
     parser.add_argument(
-        "--format",
+        "source",
         type=str,
-        default="png",
-        help="png, webp, jpeg (colours at half the resolution, as usual) or jpeg444. The student reads a lossless one "
-        "(png; webp without --quality) as it was trained.",
+        help="Folder of pictures with its subfolders, a list file (.txt), WebDataset shards (.tar), parquet, csv, "
+        "hf/NAME, or any of these at an fsspec address such as s3://bucket/photos.",
     )
+    parser.add_argument("output_folder", type=str, help="Folder for thumbnails, manifest and summary.")
+    parser.add_class_arguments(ArchiveSettings, skip={"source", "output"})
+    parser.add_argument("--resume", action="store_true", help="Go on in the output folder where a run was stopped.")
+    parser.add_argument("--overwrite", action="store_true", help="Begin again in a folder that holds an archive.")
+    parser.add_argument("--verify", action="store_true", help="Check the output against its manifest; make nothing.")
+    parser.add_argument("--dry_run", action="store_true", help="Estimate time and bytes from a sample; make nothing.")
     parser.add_argument(
-        "--quality", type=PositiveInt | None, default=None, help="1 to 100, of jpeg (default 90) and lossy webp."
+        "--measure", action="store_true", help="Then classify stored thumbnails that carry a label, and say how well."
     )
-    parser.add_argument("--overwrite", action="store_true", help="Write into a folder that holds files already.")
-    parser.add_argument("--device", type=str, default="cpu", help="auto, cpu, cuda, mps.")
+    parser.add_argument("--device", type=str, default="cpu", help="Where the local engine's downscaler runs.")
     return parser

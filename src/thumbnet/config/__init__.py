@@ -1,9 +1,10 @@
-"""Every setting of a training run, its default and its checks.
+"""Every setting of a training run, a comparison or an archive, its default and its checks.
 
 Knows values only: no torch, no files, no networks. The same dataclasses are the Python API, the command-line flags
 (`--lr 0.001`, `--loss.kd 2.0`) and the YAML recipe, so a setting has one name everywhere.
 """
 
+from thumbnet.config.archive import ArchiveSettings, Container, Fit
 from thumbnet.config.comparison import CompareSettings, SweepSettings
 from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, ViewSettings
 from thumbnet.config.losses import LossSettings, OptimizerSettings
@@ -32,12 +33,15 @@ __all__ = [
     "MAXIMUM_RATIO",
     "MINIMUM_RATIO",
     "UNUSED_BY_TEACHERS",
+    "ArchiveSettings",
     "CacheSettings",
     "ColumnSettings",
     "CompareSettings",
+    "Container",
     "DownscalerKind",
     "DownscalerSettings",
     "FeatureMappingSettings",
+    "Fit",
     "LossSettings",
     "LossyCodec",
     "MixSettings",

@@ -1,0 +1,230 @@
+"""Thumbnails of a whole archive: one story from input to summary, whichever engine does the work."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import PIL
+import torch
+
+from thumbnet.bundle import ThumbNet
+from thumbnet.config import ArchiveSettings
+from thumbnet.devices import available_cores
+from thumbnet.progress import Announcer
+from thumbnet.thumbnail_codec import chosen_format
+from thumbnet.thumbnails.archive_folder import ArchiveFolder
+from thumbnet.thumbnails.blocks import Block, Source
+from thumbnet.thumbnails.containers import BlockWriter, open_writer
+from thumbnet.thumbnails.display import BlockCount, Tally, describe, shown
+from thumbnet.thumbnails.local_engine import Chunk, LocalEngine
+from thumbnet.thumbnails.manifest import Record, Totals, record_of
+from thumbnet.thumbnails.sources import open_source
+from thumbnet.thumbnails.stages import Outcome, Work, work_of
+
+# Enough for E to be fast, few enough for chunks to be even work for processes.
+CHUNK_PICTURES = 16
+
+
+class Engine(Protocol):
+    """Who makes thumbnails of chunks: this machine's processes, or Ray Data."""
+
+    def run_blocks(self, blocks: Iterator[Block]) -> Iterator[tuple[Block, list[Outcome], dict[str, float], bool]]:
+        """Outcomes in the order of the input, a part of a block at a time; the last value says that it is its last."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveResult:
+    """What became of an archive.
+
+    Attributes:
+        totals: Over everything in the folder, from this run and those before.
+        made: Pictures that this run worked on.
+        seconds: How long this run took.
+        folder: Where everything is.
+    """
+
+    totals: Totals
+    made: int
+    seconds: float
+    folder: ArchiveFolder
+
+
+def thumbnail_archive(
+    bundle: ThumbNet,
+    settings: ArchiveSettings,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "cpu",
+    announcer: Announcer | None = None,
+) -> ArchiveResult:
+    """Makes the thumbnail of every picture of an archive.
+
+    Args:
+        bundle: Makes the thumbnails.
+        settings: Input, output and engine.
+        resume: Go on in the output folder where a run was stopped.
+        overwrite: Begin again in a folder that holds an archive.
+        device: Where the local engine's downscaler runs.
+        announcer: Shows progress; by default on standard error.
+
+    Raises:
+        DataError: If there is no picture in the input.
+        ConfigError: If the output holds something else, or was begun with other settings or another input.
+        StorageError: If the disk is full, or the output disappears; what is finished stays, and `resume` goes on.
+    """
+    announcer = announcer or Announcer()
+    folder = ArchiveFolder(Path(settings.output))
+    work = work_of(bundle, settings.fit, chosen_format(settings.format, settings.quality))
+    source = open_archive(settings)
+    with folder.locked():
+        folder.begin(made_with(settings, work), resume=resume, overwrite=overwrite)
+        announcer.say(f"thumbnails of {source.description} to {folder.root}")
+        tally = Tally()
+        with shown(announcer, tally, BlockCount(source)) as display:
+            engine = _engine(settings, work, device)
+            _write_blocks(engine, source, folder, settings, work, tally, display.update)
+        totals = folder.manifest.totals()
+        folder.finish(summary_of(totals, tally, settings, work))
+    announcer.say(describe(tally, None))
+    return ArchiveResult(totals=totals, made=tally.done + tally.failed, seconds=tally.elapsed, folder=folder)
+
+
+def open_archive(settings: ArchiveSettings) -> Source:
+    """The input of an archive.
+
+    Raises:
+        DataError: If there is no picture.
+    """
+    return open_source(
+        settings.source,
+        columns=settings.columns,
+        block_pictures=settings.block_pictures,
+        exclude=Path(settings.output),
+    )
+
+
+def made_with(settings: ArchiveSettings, work: Work) -> dict[str, Any]:
+    """Everything that decides the result, but for the input, whose blocks carry stamps of their own."""
+    return {
+        "downscaler": work.downscaler_hash,
+        "container": settings.container,
+        "format": str(work.stored_as),
+        "fit": settings.fit,
+        "block_pictures": settings.block_pictures,
+        "columns": asdict(settings.columns),
+        "versions": {"torch": torch.__version__, "pillow": PIL.__version__},
+    }
+
+
+def summary_of(totals: Totals, tally: Tally, settings: ArchiveSettings, work: Work) -> dict[str, Any]:
+    """The run's numbers for `summary.json`."""
+    made = tally.done + tally.failed
+    return {
+        **asdict(totals),
+        "downscaler": work.downscaler_hash,
+        "format": str(work.stored_as),
+        "run": {
+            "engine": settings.engine,
+            "pictures": made,
+            "seconds": round(tally.elapsed, 3),
+            "pictures_per_second": round(made / tally.elapsed, 2),
+            "stage_seconds": {stage: round(seconds, 3) for stage, seconds in tally.seconds.items()},
+        },
+    }
+
+
+def chunks_of(block: Block, size: int = CHUNK_PICTURES) -> Iterator[Chunk]:
+    """The pictures of a block, a few at a time."""
+    pictures = block.read()
+    while chunk := list(islice(pictures, size)):
+        yield chunk
+
+
+def _engine(settings: ArchiveSettings, work: Work, device: str) -> Engine:
+    workers = settings.workers or available_cores()
+    if settings.engine == "ray":
+        from thumbnet.thumbnails.ray_engine import RayEngine
+
+        return RayEngine(
+            work=work, workers=workers, picture_seconds=settings.picture_seconds, address=settings.ray_address
+        )
+    local = LocalEngine(work=work, workers=workers, picture_seconds=settings.picture_seconds, device=device)
+    return _InChunks(local)
+
+
+@dataclass(frozen=True)
+class _InChunks:
+    """The local engine knows chunks; this keeps account of whose they are."""
+
+    local: LocalEngine
+
+    def run_blocks(self, blocks: Iterator[Block]) -> Iterator[tuple[Block, list[Outcome], dict[str, float], bool]]:
+        ahead: deque[tuple[Block, bool]] = deque()
+
+        def chunks() -> Iterator[Chunk]:
+            for block in blocks:
+                for chunk in chunks_of(block):
+                    ahead.append((block, False))
+                    yield chunk
+                ahead.append((block, True))  # an empty chunk says that the block is whole, also of an empty block
+                yield []
+
+        for outcomes, seconds in self.local.run(chunks()):
+            block, last = ahead.popleft()
+            yield block, outcomes, seconds, last
+
+
+def _write_blocks(
+    engine: Engine,
+    source: Source,
+    folder: ArchiveFolder,
+    settings: ArchiveSettings,
+    work: Work,
+    tally: Tally,
+    update: Callable[[], None],
+) -> None:
+    """Writes what the engine makes, in order, and records every block once its thumbnails are on the disk."""
+    manifest, suffix = folder.manifest, work.stored_as.suffix
+    finished = manifest.finished()
+
+    def unfinished() -> Iterator[Block]:
+        for block in source.blocks():
+            if block.index in finished:
+                manifest.require_same(block)
+                tally.blocks += 1
+                tally.started_blocks += 1
+            else:
+                yield block
+
+    writer: BlockWriter | None = None
+    records: list[Record] = []
+    for block, outcomes, seconds, last in engine.run_blocks(unfinished()):
+        if writer is None:
+            writer = open_writer(settings.container, folder.thumbnails, folder.partial, block.index, suffix)
+        started = time.perf_counter()
+        with folder.kept():
+            for outcome in outcomes:
+                records.append(record_of(outcome, None if outcome.content is None else writer.add(outcome)))
+                _count(tally, records[-1])
+            if last:
+                writer.finish()
+                folder.require_there()
+                manifest.commit(block, records, work.downscaler_hash)
+        tally.add_seconds({**seconds, "write": time.perf_counter() - started})
+        if last:
+            tally.blocks += 1
+            writer, records = None, []
+        update()
+
+
+def _count(tally: Tally, record: Record) -> None:
+    tally.done += record.status == "done"
+    tally.failed += record.status == "failed"
+    tally.source_bytes += record.source_bytes or 0
+    tally.thumbnail_bytes += record.output_bytes or 0
