@@ -15,7 +15,7 @@ PATH_BYTES = 2000  # a system takes 4096 with the output folder before it
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # a fixed set: `str.isprintable` changes with Python
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\/\ufffd]")
 _MARKED = re.compile(r"~[0-9a-f]{16}\Z")
-_ROOT = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*:(?://)?")
+_ROOT = re.compile(rb"[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://")
 _ESCAPES = {b"": "_", b"..": "__"}
 
 
@@ -53,7 +53,7 @@ def safe_target(name: str | bytes) -> str:
     # `s3://` and `C:` stay one part, so that they are no two names with something between.
     first = [root[0]] if root else []
     *folders, last = raw[root.end() if root else 0 :].split(b"/")
-    parts = [safe_part(part) for part in first]
+    parts = [_marked(part.decode().rstrip(":/"), part) for part in first]
     parts += [_ESCAPES.get(part) or safe_part(part, folder=True) for part in folders]
     parts.append(safe_part(last))
     target = "/".join(parts)

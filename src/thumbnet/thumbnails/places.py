@@ -6,18 +6,20 @@ are no UTF-8.
 
 import contextlib
 import hashlib
+import io
 import os
 import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal
 
 from thumbnet.errors import DataError, ThumbNetError
 from thumbnet.thumbnails.naming import raw_bytes, readable
 
 Kind = Literal["file", "folder", "other"]
+BUFFER_BYTES = 2**18
 _PATTERN = re.compile(r"[*?\[]")
 _VERSION_KEYS = ("size", "mtime", "ETag", "etag", "LastModified", "last_modified", "updated", "created")
 
@@ -60,7 +62,7 @@ def parent(place: str) -> str:
 
 def joined(folder: str, name: str) -> str:
     """A path or address within a folder; one that is whole by itself stays."""
-    if is_address(name):
+    if is_address(name) or name.startswith("/"):
         return name
     return f"{folder.rstrip('/')}/{name}" if is_address(folder) else str(Path(folder) / name)
 
@@ -116,7 +118,7 @@ def matching(pattern: str) -> list[str]:
     return sorted(found, key=raw_bytes)
 
 
-def open_binary(place: str) -> BinaryIO:
+def open_binary(place: str) -> io.BufferedReader:
     """Opens a file to read from anywhere in it.
 
     Raises:
@@ -124,8 +126,9 @@ def open_binary(place: str) -> BinaryIO:
     """
     if is_address(place):
         system, path = _system(place)
-        return cast(BinaryIO, system.open(path, "rb"))
-    return open(place, "rb")
+        # Headers of archives are read in pieces of 512 bytes, each of which costs fsspec some work in Python.
+        return io.BufferedReader(system.open(path, "rb"), BUFFER_BYTES)
+    return io.BufferedReader(io.FileIO(place), BUFFER_BYTES)
 
 
 def version_of(place: str) -> str:

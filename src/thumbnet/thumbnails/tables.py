@@ -4,7 +4,8 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from io import BufferedReader
+from typing import TYPE_CHECKING, Any
 
 from thumbnet.config import ColumnSettings
 from thumbnet.errors import DataError
@@ -104,7 +105,7 @@ class TableBlock:
             where = "" if self.pictures is None else f"rows {number} to {self.first + self.pictures - 1} "
             yield Damage(name=self.table, reason=f"{where}cannot be read ({reason_of(error)})")
 
-    def _rows(self, file: BinaryIO) -> Iterator[ArchivePicture]:
+    def _rows(self, file: BufferedReader) -> Iterator[ArchivePicture]:
         table = _opened(file)
         names = list(table.schema_arrow.names)
         columns = columns_of(names, self.columns, self.table)
@@ -163,7 +164,7 @@ def class_names(schema: "Schema", column: str | None) -> tuple[str, ...] | None:
         return None
 
 
-def _opened(file: BinaryIO) -> "ParquetFile":
+def _opened(file: BufferedReader) -> "ParquetFile":
     import pyarrow.parquet
 
     # Row groups of several GB are read page by page, not as a whole.

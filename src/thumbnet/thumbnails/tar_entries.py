@@ -6,14 +6,14 @@ whole header, and what lies between is told. Nothing is unpacked to disk, and no
 
 import tarfile
 from collections.abc import Iterator
-from io import BytesIO
-from typing import BinaryIO
+from io import BufferedReader, BytesIO
 
 from thumbnet.thumbnails.naming import readable
 
 BLOCK_BYTES = tarfile.BLOCKSIZE
 MAXIMUM_BYTES = 10**9  # of one entry's content
 HEADER_BYTES = 2**20  # of a long name or of attributes before an entry; they are read at once
+HEADERS = 8  # of one entry
 _BEFORE_ENTRIES = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
@@ -31,7 +31,7 @@ class TarEntries:
         file: Open for reading, with `seek`. Stays open.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BufferedReader) -> None:
         self._file = file
         self._end = file.seek(0, 2)
         # Made of an empty archive, because it would look for the first entry by itself.
@@ -87,8 +87,7 @@ class TarEntries:
         if len(block) < BLOCK_BYTES or (searching and block[_MAGIC] != b"ustar"):
             return None
         try:
-            head = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-            if head.size < 0 or (head.type in _BEFORE_ENTRIES and head.size > HEADER_BYTES):
+            if not self._is_bounded(position, block):
                 return None
             self._file.seek(position)
             entry = tarfile.TarInfo.fromtarfile(self._archive)
@@ -97,6 +96,18 @@ class TarEntries:
         except Exception:  # hostile headers are answered with almost any exception
             return None
         return entry if entry.size >= 0 and self._archive.offset > position else None
+
+    def _is_bounded(self, position: int, block: bytes) -> bool:
+        """Whether a header, with those of long names and attributes before it, is read in little memory and time."""
+        for _ in range(HEADERS):
+            head = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+            if head.type not in _BEFORE_ENTRIES:
+                return head.size >= 0
+            if not 0 <= head.size <= HEADER_BYTES:
+                return False
+            position += BLOCK_BYTES + -(-head.size // BLOCK_BYTES) * BLOCK_BYTES
+            block = self._block_at(position)
+        return False
 
     def _lost(self, start: int, end: int, last: str) -> str:
         if start == 0 and end == self._end:
