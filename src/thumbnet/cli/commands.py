@@ -42,6 +42,8 @@ from thumbnet.thumbnail_codec import parse_format
 from thumbnet.training import fit
 from thumbnet.training import train_teacher as fit_teacher
 
+__all__ = ["thumbnail"]  # defined in a module of its own; the other commands are below
+
 TEACHER_FLAGS: tuple[str, ...] = ("teacher", "teacher_weights", "image_side", "crop_share", "multilabel", "class_map")
 TEACHER_FLAGS += ("teacher_classes", "output")
 

@@ -6,7 +6,7 @@ not the pictures themselves, so it travels to other processes and machines and i
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,8 +14,8 @@ class ArchivePicture:
     """One picture of an input, not read yet.
 
     Attributes:
-        name: What it is called within the input, such as `cats/001.jpg` or `shard-0001.tar/000012.jpg`; printable UTF-8,
-            the same on every machine.
+        name: What it is called within the input, such as `cats/001.jpg` or `shard-0001.tar/000012.jpg`; printable
+            UTF-8, the same on every machine.
         target: Where its thumbnail goes below a mirrored folder, without the suffix of its format: relative, with `/`,
             never leaving the folder, and no other picture's.
         file: The file's bytes; or its path or fsspec address, to be read where the picture is worked on.
@@ -41,6 +41,7 @@ class Damage:
     reason: str
 
 
+@runtime_checkable
 class Block(Protocol):
     """Pictures that are finished together. Can be pickled.
 
@@ -53,22 +54,23 @@ class Block(Protocol):
     """
 
     @property
-    def index(self) -> int: ...
+    def index(self) -> int: ...  # noqa: D102
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str: ...  # noqa: D102
 
     @property
-    def stamp(self) -> str: ...
+    def stamp(self) -> str: ...  # noqa: D102
 
     @property
-    def pictures(self) -> int | None: ...
+    def pictures(self) -> int | None: ...  # noqa: D102
 
     def read(self) -> Iterator[ArchivePicture | Damage]:
         """Its pictures, in an order that is the same every time; never raises for a damaged input."""
         ...
 
 
+@runtime_checkable
 class Source(Protocol):
     """An input, opened.
 
@@ -77,7 +79,7 @@ class Source(Protocol):
     """
 
     @property
-    def description(self) -> str: ...
+    def description(self) -> str: ...  # noqa: D102
 
     def blocks(self) -> Iterator[Block]:
         """All blocks by index, found while they are asked for, so that memory does not grow with the input."""

@@ -86,9 +86,8 @@ def _sample_blocks(source: Source) -> tuple[list[Block], int, bool]:
     """Blocks from all over the input, each as likely as any other, and how many pictures there are in all."""
     draw = random.Random(0)
     kept: list[Block] = []
-    pictures = unknown = seen = 0
-    for block in source.blocks():
-        seen += 1
+    pictures = unknown = 0
+    for seen, block in enumerate(source.blocks(), start=1):
         if block.pictures is None:
             unknown += 1
         else:
