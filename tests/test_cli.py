@@ -114,7 +114,7 @@ def test_predict_takes_pictures_and_thumbnails_and_says_which(
 ) -> None:
     picture, thumbnail = photos / "val" / "flat" / "001.png", tmp_path / "small.png"
     thumbnet("thumbnail", trained_run, picture, tmp_path / "out", "--allow-code")
-    Image.open(tmp_path / "out" / "001.png").save(thumbnail)
+    Image.open(tmp_path / "out" / "thumbnails" / "001.png").save(thumbnail)
     code, out, _ = thumbnet("predict", trained_run, picture, thumbnail, "--top", 2, "--json", "--allow-code")
     first, second = (json.loads(line) for line in out.splitlines())
     assert code == 0
@@ -157,13 +157,34 @@ def test_thumbnail_mirrors_a_folder_and_counts_failures(thumbnet: Run, trained_r
     code, out, err = thumbnet("thumbnail", trained_run, source, output, "--allow-code")
     written = sorted(path.relative_to(output).as_posix() for path in output.rglob("*.png"))
     assert code == 2
-    assert written == ["a.jpg.png", "a.png.png", "deep/er/b.png"]
+    assert written == ["thumbnails/a.jpg.png", "thumbnails/a.png.png", "thumbnails/deep/er/b.png"]
     assert "3 thumbnails" in out
     assert "1 failed" in out
     assert "bad.png: the file is empty" in err
     answer = thumbnet("thumbnail", trained_run, source, output, "--allow-code")
-    assert_one_clear_line(answer, "exists", "--overwrite")
+    assert_one_clear_line(answer, "holds an archive already", "--resume", "--overwrite")
+    code, out, _ = thumbnet("thumbnail", trained_run, source, output, "--resume", "--allow-code")
+    assert (code, "nothing was left to do" in out) == (2, True)
     assert thumbnet("thumbnail", trained_run, source, output, "--overwrite", "--allow-code")[0] == 2
+
+
+def test_thumbnail_verifies_measures_and_estimates(
+    thumbnet: Run, trained_run: Path, photos: Path, tmp_path: Path
+) -> None:
+    archive = ("thumbnail", trained_run, photos / "val", tmp_path / "out", "--allow-code")
+    code, out, _ = thumbnet(*archive, "--dry-run", "--workers", 1)
+    assert (code, (tmp_path / "out").exists()) == (0, False)
+    assert "pictures: 12 (12 sampled, 0 of them unreadable)" in out
+    code, out, _ = thumbnet(*archive, "--measure", "--container", "webdataset", "--format", "jpeg", "--quality", 40)
+    assert (code, "student, top-1: " in out) == (0, True)
+    assert "12 of 12 thumbnails with a label, as they are stored" in out
+    assert thumbnet(*archive, "--verify")[:2] == (0, "12 thumbnails checked: 0 missing, 0 changed, 0 unknown\n")
+    (tmp_path / "out" / "thumbnails" / "00000000.tar").unlink()
+    code, out, _ = thumbnet(*archive, "--verify")
+    assert (code, "12 missing" in out) == (2, True)
+    assert_one_clear_line(thumbnet(*archive, "--verify", "--resume"), "--verify and --resume are different things")
+    assert_one_clear_line(thumbnet(*archive, "--measure", "--fit", "short-side"), "leave --fit short-side out")
+    assert_one_clear_line(thumbnet(*archive, "--ray-address", "auto"), "ray_address is auto", "--engine ray")
 
 
 @pytest.mark.parametrize(
@@ -180,10 +201,11 @@ def test_thumbnails_of_every_format_are_classified_as_thumbnails(
     flags: tuple[Any, ...], name: str, kind: str, thumbnet: Run, trained_run: Path, photos: Path, tmp_path: Path
 ) -> None:
     source = photos / "val" / "flat" / "001.png"
-    assert thumbnet("thumbnail", trained_run, source, tmp_path, "--overwrite", "--allow-code", *flags)[0] == 0
-    with Image.open(tmp_path / name) as stored:
+    assert thumbnet("thumbnail", trained_run, source, tmp_path / "out", "--allow-code", *flags)[0] == 0
+    written = tmp_path / "out" / "thumbnails" / name
+    with Image.open(written) as stored:
         assert stored.format == kind
-    code, out, _ = thumbnet("predict", trained_run, tmp_path / name, "--json", "--allow-code")
+    code, out, _ = thumbnet("predict", trained_run, written, "--json", "--allow-code")
     assert (code, json.loads(out)["given"]) == (0, "thumbnail")
 
 

@@ -163,6 +163,36 @@ def test_a_shard_that_is_cut_off_says_so_and_keeps_what_is_before(tmp_path: Path
     assert "cut off" in reasons(found)[0] or "hold no entry" in reasons(found)[0]
 
 
+def test_a_cut_within_a_label_is_told_as_well(tmp_path: Path) -> None:
+    shard = write_shard(tmp_path / "s.tar", entry("1.jpg"), entry("1.json", b"x" * 900))
+    shard.write_bytes(shard.read_bytes()[: 1024 + 512 + 300])
+    found = read(shard)
+    assert names(found) == ["s.tar/1.jpg"]
+    assert reasons(found) == ["cut off within 1.json, after 300 of its 900 bytes"]
+
+
+def test_a_disk_that_fails_in_the_middle_leaves_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(io.FileIO):
+        def readinto(self, buffer: object) -> int:
+            if self.tell() >= 4096:
+                raise OSError(5, "Input/output error")
+            return super().readinto(buffer)
+
+    def failing(place: str) -> io.BufferedReader:
+        return io.BufferedReader(Failing(place), 1024)
+
+    monkeypatch.setattr("thumbnet.thumbnails.shards.open_binary", failing)
+    found = read(write_shard(tmp_path / "s.tar", *(entry(f"{number}.jpg") for number in range(9))))
+    assert names(found) == [f"s.tar/{number}.jpg" for number in range(4)]
+    assert reasons(found) == ["cannot be read (Input/output error)"]
+
+
+def test_a_shard_beside_a_folder_of_shards_keeps_out_of_it(tmp_path: Path) -> None:
+    write_shard(tmp_path / "a.tar", entry("b/1.jpg"))
+    write_shard(tmp_path / "a/b.tar", entry("1.jpg"))
+    assert [one.target for one in read(f"{tmp_path}/**/*.tar")] == ["a.tar/b/1.jpg", "a/b/1.jpg"]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

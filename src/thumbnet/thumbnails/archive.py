@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import PIL
 import torch
@@ -29,6 +29,7 @@ from thumbnet.thumbnails.stages import Outcome, Work, work_of
 CHUNK_PICTURES = 16
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Who makes thumbnails of chunks: this machine's processes, or Ray Data."""
 

@@ -23,6 +23,7 @@ from thumbnet.storage import storage_errors, write_json
 from thumbnet.thumbnails.manifest import Manifest
 
 FORMAT_VERSION = 1
+LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class ArchiveFolder:
         """
         with storage_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.root / ".lock")
+            lock = FileLock(self.root / LOCK)
             try:
                 lock.acquire(timeout=0)
             except Timeout as error:
@@ -103,13 +104,12 @@ class ArchiveFolder:
         else:
             advice = "give --resume to go on, --overwrite to begin again, or another folder"
             raise ConfigError(f"output: {self.root} holds an archive already; {advice}")
-        shutil.rmtree(self.partial, ignore_errors=True)
+        if there is None or overwrite:
+            write_json(self.record, wanted)  # first: a run that is killed from here on can be gone on with
+        self._sweep()
         with storage_errors(self.root):
             for folder in (self.thumbnails, self.manifest.folder, self.partial):
                 folder.mkdir(exist_ok=True)
-        self.summary.unlink(missing_ok=True)
-        if there is None or overwrite:
-            write_json(self.record, wanted)
 
     def require_there(self) -> None:
         """Makes sure that nobody has removed the folder meanwhile: what is written now would be all there is.
@@ -157,8 +157,19 @@ class ArchiveFolder:
             raise CheckpointError(f"output: {self.record} cannot be read; {advice}") from error
         return found if isinstance(found, dict) else {}
 
+    def _sweep(self) -> None:
+        """Removes what a killed run did not finish, and what says that a run has finished."""
+        with storage_errors(self.root):
+            shutil.rmtree(self.partial, ignore_errors=True)
+            for folder in (self.root, self.manifest.folder):
+                for unfinished in folder.glob(".*"):
+                    if unfinished.name != LOCK:
+                        unfinished.unlink()
+            self.summary.unlink(missing_ok=True)
+
     def _require_empty(self) -> None:
-        others = [path for path in self.root.iterdir() if path.name != ".lock"]
+        ours = (LOCK, f".{self.record.name}.")
+        others = [path for path in self.root.iterdir() if not path.name.startswith(ours)]
         if others:
             problem = f"{self.root} holds files that are no archive, such as {others[0].name}"
             raise ConfigError(f"output: {problem}; choose another folder")

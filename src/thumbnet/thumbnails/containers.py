@@ -9,7 +9,7 @@ import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,6 +34,7 @@ _TABLE = pa.schema(
 _FEATURES = {"image": {"_type": "Image"}, "label": {"dtype": "string", "_type": "Value"}}
 
 
+@runtime_checkable
 class BlockWriter(Protocol):
     """Writes the thumbnails of one block."""
 
@@ -77,10 +78,10 @@ class FolderWriter:
         assert ".." not in PurePosixPath(output).parts, "targets never leave the folder"
         assert outcome.content is not None
         with storage_errors(target):
+            self._partial.write_bytes(outcome.content)  # first: it fails where the whole output has gone
             if target.parent != self._made:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._made = target.parent
-            self._partial.write_bytes(outcome.content)
             self._partial.replace(target)
         return output
 

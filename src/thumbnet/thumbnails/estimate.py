@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from thumbnet.thumbnails.blocks import ArchivePicture, Block, Damage, Source
 from thumbnet.thumbnails.display import Tally
@@ -47,9 +47,7 @@ def estimate(source: Source, engine: LocalEngine) -> Estimate:
     """
     blocks, pictures, counted = _sample_blocks(source)
     sample = _sample_pictures(blocks)
-    tally, warm = Tally(), Tally()
-    # The same pictures twice: once until every process is at work, once by the clock.
-    _make(engine, [*sample[: CHUNK_PICTURES * engine.workers], *sample], tally, warm, CHUNK_PICTURES * engine.workers)
+    tally = _make(engine, sample)
     made = max(1, tally.done + tally.failed)
     rate = made / tally.elapsed
     done = max(1, tally.done)
@@ -65,21 +63,27 @@ def estimate(source: Source, engine: LocalEngine) -> Estimate:
     )
 
 
-def _make(
-    engine: LocalEngine, pictures: list[ArchivePicture | Damage], tally: Tally, warm: Tally, warm_pictures: int
-) -> None:
-    chunks = (pictures[start : start + CHUNK_PICTURES] for start in range(0, len(pictures), CHUNK_PICTURES))
-    seen = 0
-    for outcomes, _ in engine.run(chunks):
+def _make(engine: LocalEngine, sample: list[ArchivePicture | Damage]) -> Tally:
+    """The tally of a sample, once every process is at work: its first pictures are done twice."""
+    warm = sample[: CHUNK_PICTURES * engine.workers]
+    uncounted = len(warm)
+    tally = Tally()
+    for outcomes, _ in engine.run(chain(_chunks(warm), _chunks(sample))):
+        if uncounted > 0:
+            uncounted -= len(outcomes)
+            tally = Tally()
+            continue
         for outcome in outcomes:
-            seen += 1
-            counted = warm if seen <= warm_pictures else tally
-            counted.done += outcome.content is not None
-            counted.failed += outcome.content is None
-            counted.source_bytes += outcome.facts.source_bytes if outcome.facts else 0
-            counted.thumbnail_bytes += len(outcome.content or b"")
-        if seen <= warm_pictures:
-            tally.started = Tally().started
+            tally.done += outcome.content is not None
+            tally.failed += outcome.content is None
+            tally.source_bytes += outcome.facts.source_bytes if outcome.facts else 0
+            tally.thumbnail_bytes += len(outcome.content or b"")
+    return tally
+
+
+def _chunks(pictures: list[ArchivePicture | Damage]) -> Iterator[list[ArchivePicture | Damage]]:
+    for start in range(0, len(pictures), CHUNK_PICTURES):
+        yield pictures[start : start + CHUNK_PICTURES]
 
 
 def _sample_blocks(source: Source) -> tuple[list[Block], int, bool]:

@@ -1,7 +1,7 @@
-"""The local engine: processes of this machine, in order, with bounded memory, and none lost to a picture that kills one.
+"""The local engine: processes of this machine, in order, with bounded memory.
 
-Every chunk is done in a process of its own pool. A chunk that takes too long or ends its process is done again picture by
-picture, so that only the culprit fails. How processes are started, watched, killed and replaced is the library pebble's.
+A chunk that takes too long or ends its process is done again picture by picture, so that only the culprit fails. How
+processes are started, watched, killed and replaced is the library pebble's.
 """
 
 import multiprocessing

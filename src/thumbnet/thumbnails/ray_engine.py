@@ -1,8 +1,8 @@
 """The Ray engine: the same stages as a Ray Data pipeline, on this machine or on a cluster.
 
-Blocks are read and decoded by tasks wherever there is a free core, E runs in a pool of actors that grows with the work and
-takes GPUs where there are any, thumbnails come back in the order of the input. Scheduling, backpressure, retries and
-scaling are Ray's. A block that Ray gives up on is done by the local engine, picture by picture where need be.
+Blocks are read and decoded by tasks wherever there is a free core, E runs in a pool of actors that grows with the work
+and takes GPUs where there are any, thumbnails come back in the order of the input. Scheduling, backpressure, retries
+and scaling are Ray's. A block that Ray gives up on is done by the local engine, picture by picture where need be.
 """
 
 import logging

@@ -4,6 +4,7 @@ import json
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from thumbnet.config import ColumnSettings
 from thumbnet.thumbnails.blocks import ArchivePicture, Block, Damage
@@ -39,13 +40,16 @@ class ShardSource:
     def blocks(self) -> Iterator[Block]:
         """One a shard."""
         names = [below(place, self.root) for place in self.places]
-        for index, (place, name, stem) in enumerate(zip(self.places, names, without_suffixes(names), strict=True)):
+        # `a.tar` beside a folder `a` of shards would write into that folder's thumbnails.
+        folders = {str(folder) for name in names for folder in PurePosixPath(name).parents}
+        stems = without_suffixes(names)
+        for index, (place, name, stem) in enumerate(zip(self.places, names, stems, strict=True)):
             yield ShardBlock(
                 index=index,
                 name=readable(name),
                 stamp=version_of(place),
                 place=place,
-                folder=f"{stem}/",
+                folder=f"{name if stem in folders else stem}/",
                 columns=self.columns,
             )
 
@@ -70,19 +74,20 @@ class ShardBlock:
 
     def read(self) -> Iterator[ArchivePicture | Damage]:
         """Its pictures, in the order of the archive."""
+        reading = _Reading(self)
         try:
             with open_binary(self.place) as file:
-                yield from _Reading(self, TarEntries(file)).found()
+                yield from reading.found(TarEntries(file))
         except Exception as error:  # every store has exceptions of its own
+            yield from reading.sample()
             yield Damage(name=self.name, reason=f"cannot be read ({reason_of(error)})")
 
 
 class _Reading:
     """What is known of a shard while it is read: the sample so far, and the targets that are taken."""
 
-    def __init__(self, block: ShardBlock, entries: TarEntries) -> None:
+    def __init__(self, block: ShardBlock) -> None:
         self._block = block
-        self._entries = entries
         self._wanted = (block.columns.label,) if block.columns.label else LABELS
         self._taken: set[str] = set()
         self._key: str | None = None
@@ -90,26 +95,26 @@ class _Reading:
         self._held_bytes = 0
         self._labels: dict[str, str] = {}
 
-    def found(self) -> Iterator[ArchivePicture | Damage]:
-        for entry in self._entries:
+    def found(self, entries: TarEntries) -> Iterator[ArchivePicture | Damage]:
+        for entry in entries:
             if isinstance(entry, str):
                 yield Damage(name=self._block.name, reason=entry)
                 continue
             member = _without_dots(entry.name)
             key, extension = _parts(member)
             if key != self._key or self._held_bytes > SAMPLE_BYTES:
-                yield from self._sample()
+                yield from self.sample()
                 self._key, self._labels = key, self._labels if key == self._key else {}
-            damage = self._take(entry, member, extension)
+            damage = self._take(entries, entry, member, extension)
             if damage is not None:
                 yield damage
-        yield from self._sample()
+        yield from self.sample()
 
-    def _take(self, entry: tarfile.TarInfo, member: str, extension: str) -> Damage | None:
+    def _take(self, entries: TarEntries, entry: tarfile.TarInfo, member: str, extension: str) -> Damage | None:
         """Adds a file to the sample."""
         chosen = self._block.columns.picture
         if extension == chosen if chosen else is_picture(member):
-            content = self._entries.content(entry) if entry.isreg() else _kind(entry)
+            content = entries.content(entry) if entry.isreg() else _kind(entry)
             if isinstance(content, str):
                 return Damage(name=f"{self._block.name}/{readable(member)}", reason=content)
             if content is not None:
@@ -119,13 +124,14 @@ class _Reading:
         elif entry.isreg() and entry.size <= LABEL_BYTES:
             for wanted in self._wanted:
                 if wanted.partition(".")[0] == extension:
-                    content = self._entries.content(entry)
+                    content = entries.content(entry)
                     label = _label(content, wanted) if isinstance(content, bytes) else None
                     if label:
                         self._labels[wanted] = label
         return None
 
-    def _sample(self) -> Iterator[ArchivePicture]:
+    def sample(self) -> Iterator[ArchivePicture]:
+        """The pictures that wait, with the label that was found for them."""
         label = next((self._labels[wanted] for wanted in self._wanted if wanted in self._labels), None)
         for name, target, content in self._pictures:
             yield ArchivePicture(name=name, target=target, file=content, label=label)

@@ -1,7 +1,7 @@
 """What happens to one chunk of pictures: read and decode, downscale, encode.
 
-Each stage is a function of plain values, so that both engines run the same ones: the local engine one behind the other in
-a process, Ray Data as stages of a pipeline. A picture that cannot be read goes through as a failure with its reason.
+Each stage is a function of plain values, so that both engines run the same ones: the local engine one behind the other
+in a process, Ray Data as stages of a pipeline. A picture that cannot be read goes through as a failure with its reason.
 """
 
 import hashlib
@@ -10,7 +10,6 @@ import stat
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import fsspec
 import numpy as np

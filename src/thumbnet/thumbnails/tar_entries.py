@@ -60,23 +60,27 @@ class TarEntries:
                 yield self._lost(lost_from, position, last)
             lost_from, last, ended = -1, readable(entry.name), False
             position = self._archive.offset
+            there = self._end - entry.offset_data
+            if entry.isreg() and not entry.issparse() and entry.size > there:
+                yield f"cut off within {last}, after {max(0, there)} of its {entry.size} bytes"
+                return
             yield entry
         if lost_from >= 0:
             yield self._lost(lost_from, self._end, last)
         elif not last:
             yield "it holds no entries, only zeros"
-        elif not ended and position == self._end:
+        elif not ended:
             yield f"no end of archive after {last}; it may be cut off there"
 
     def content(self, entry: tarfile.TarInfo) -> bytes | str:
         """The bytes of a regular file, or in words why there are none."""
         if entry.size > MAXIMUM_BYTES:
             return f"{entry.size} bytes, more than {MAXIMUM_BYTES} for one picture"
-        if not entry.issparse() and entry.offset_data + entry.size > self._end:
-            there = max(0, self._end - entry.offset_data)
-            return f"the archive is cut off within it, after {there} of {entry.size} bytes"
-        opened = self._archive.extractfile(entry)
-        return opened.read() if opened is not None else "no regular file"
+        try:
+            opened = self._archive.extractfile(entry)
+            return opened.read() if opened is not None else "no regular file"
+        except tarfile.TarError as error:  # a sparse file whose parts are not there
+            return f"cannot be read ({readable(str(error))})"
 
     def _block_at(self, position: int) -> bytes:
         self._file.seek(position)

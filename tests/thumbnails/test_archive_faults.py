@@ -1,0 +1,236 @@
+"""Whatever happens to a run, nothing is lost, nothing is made twice, and nothing is half-written."""
+
+import os
+import random
+import signal
+import sys
+import tarfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from thumbnails.conftest import contents, make
+from thumbnet.bundle import ThumbNet
+from thumbnet.errors import PictureError, StorageError
+from thumbnet.progress import Announcer
+from thumbnet.thumbnail_maker import ThumbnailMaker
+from thumbnet.thumbnails.archive_folder import ArchiveFolder
+from thumbnet.thumbnails.verification import verify_archive
+
+pytestmark = pytest.mark.usefixtures("inline")
+QUIET = Announcer(quiet=True)
+WATCHED = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir"}
+
+
+def killed_at(step: int, work: Callable[[], object]) -> bool:
+    """Runs `work` in a process that is killed, as by -9, at its step on the disk; False if it ended before."""
+    child = os.fork()
+    if child == 0:
+        steps = [0]
+
+        def kill(event: str, arguments: tuple[Any, ...]) -> None:
+            if event in WATCHED:
+                steps[0] += 1
+                if steps[0] == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(kill)
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "it may be killed, but never fail"
+    return os.WIFSIGNALED(status)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to be killed")
+@pytest.mark.parametrize("container", ["folder", "webdataset", "parquet"])
+def test_a_run_killed_at_twenty_points_ends_as_one_that_was_not(
+    container: str, bundle: ThumbNet, pictures: Path, tmp_path: Path
+) -> None:
+    make(bundle, pictures, tmp_path / "whole", container=container)
+    expected = contents(tmp_path / "whole")
+    draw = random.Random(container)
+    output, kills = tmp_path / "killed", 0
+    while kills < 20:
+        steps = draw.randrange(1, 70)
+        began = output.joinpath("archive.json").exists()
+        if killed_at(steps, lambda: make(bundle, pictures, output, container=container, resume=began)):  # noqa: B023
+            kills += 1
+        elif kills < 20:
+            assert contents(output) == expected
+            output = tmp_path / f"killed{kills}"  # it came to its end: once more from the beginning
+    make(bundle, pictures, output, container=container, resume=(output / "archive.json").exists())
+    assert contents(output) == expected
+    assert verify_archive(ArchiveFolder(output), QUIET).sound
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to be killed")
+def test_what_is_finished_is_not_made_again(bundle: ThumbNet, pictures: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    assert killed_at(75, lambda: make(bundle, pictures, output))
+    finished = sorted((output / "manifest").iterdir())
+    assert 1 <= len(finished) < 4
+    thumbnails = sorted((output / "thumbnails").rglob("*.png"))[: 8 * len(finished) - 1]
+    before = {path: path.stat().st_mtime_ns for path in [*finished, *thumbnails]}
+    result = make(bundle, pictures, output, resume=True)
+    assert result.made == 31 - 8 * len(finished)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_when_there_is_room(
+    bundle: ThumbNet, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(bundle, pictures, tmp_path / "whole")
+    written = [0]
+    write = Path.write_bytes
+
+    def full_after_a_while(self: Path, content: bytes) -> int:
+        written[0] += 1
+        if written[0] > 13:
+            write(self, content[: len(content) // 2])
+            raise OSError(28, "No space left on device")
+        return write(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full_after_a_while)
+    with pytest.raises(StorageError, match="no space left") as caught:
+        make(bundle, pictures, tmp_path / "out")
+    assert "--resume" in str(caught.value)
+    monkeypatch.setattr(Path, "write_bytes", write)
+    make(bundle, pictures, tmp_path / "out", resume=True)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_corrupt_shard_in_the_middle_costs_what_it_hid_and_nothing_else(bundle: ThumbNet, tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for number in range(3):
+        with tarfile.open(shards / f"{number}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+            for place in range(10):
+                path = tmp_path / f"{number}{place}.png"
+                Image.effect_noise((50, 50), 40 + place).convert("RGB").save(path)
+                tar.add(path, path.name)
+    content = bytearray((shards / "1.tar").read_bytes())
+    with tarfile.open(shards / "1.tar") as tar:
+        header = tar.getmembers()[4].offset
+    content[header : header + 512] = os.urandom(512)
+    (shards / "1.tar").write_bytes(content)
+    result = make(bundle, shards, tmp_path / "out")
+    failures = ArchiveFolder(tmp_path / "out").manifest.first_failures(9)
+    assert result.totals.done == 29
+    assert [failure.source for failure in failures] == ["1.tar"]
+    assert "bytes" in str(failures[0].reason)
+
+
+def test_nothing_is_ever_written_outside_the_output(bundle: ThumbNet, tmp_path: Path) -> None:
+    jail = tmp_path / "jail"
+    jail.mkdir()
+    picture = tmp_path / "a.png"
+    Image.new("RGB", (50, 50), "red").save(picture)
+    names = ["../../evil.png", "/etc/evil.png", "a/../../../evil.png", "new\nline.png", "..\\evil.png", "./b.png"]
+    with tarfile.open(jail / "in.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for name in names:
+            tar.add(picture, name)
+        raw = tar.gettarinfo(picture)
+        raw.name = os.fsdecode(b"bytes\xff\xfe.png")
+        with picture.open("rb") as opened:
+            tar.addfile(raw, opened)
+    before = contents(tmp_path)
+    result = make(bundle, jail / "in.tar", jail / "out")
+    outside = {name: content for name, content in contents(tmp_path).items() if not name.startswith("jail/out/")}
+    assert outside == before
+    assert not Path("/etc/evil.png").exists()
+    assert result.totals.done + result.totals.failed == len(names) + 1
+    assert verify_archive(ArchiveFolder(jail / "out"), QUIET).sound
+
+
+def test_strange_names_and_a_loop_of_links(bundle: ThumbNet, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in (b"new\nline.png", b"caf\xe9.png", "日本.png".encode(), b"a b.png", b"-rf.png"):
+        with open(os.fsencode(source) + b"/" + name, "wb") as file:
+            Image.new("RGB", (50, 50), "red").save(file, format="png")
+    (source / "loop").symlink_to(source, target_is_directory=True)
+    result = make(bundle, source, tmp_path / "out")
+    assert (result.totals.done, result.totals.failed) == (5, 0)
+    assert verify_archive(ArchiveFolder(tmp_path / "out"), QUIET).sound
+
+
+def mutations(count: int) -> Iterator[bytes]:
+    """Pictures with flipped bits, cut short, or with another's header."""
+    draw = random.Random(0)
+    whole = []
+    for suffix in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM"):
+        for mode in ("RGB", "L"):
+            path = f"/dev/shm/{os.getpid()}" if Path("/dev/shm").is_dir() else f"/tmp/{os.getpid()}"
+            Image.effect_noise((48, 40), 60).convert(mode).save(path, format=suffix)
+            whole.append(Path(path).read_bytes())
+            Path(path).unlink()
+    for _ in range(count):
+        content = bytearray(draw.choice(whole))
+        kind = draw.randrange(4)
+        if kind == 0:
+            for _ in range(draw.randrange(1, 20)):
+                content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        elif kind == 1:
+            del content[draw.randrange(len(content)) :]
+        elif kind == 2:
+            header = draw.randrange(4, 64)
+            content[:header] = draw.choice(whole)[:header]
+        else:
+            start = draw.randrange(len(content))
+            content[start : start + draw.randrange(1, 200)] = draw.randbytes(draw.randrange(1, 200))
+        yield bytes(content)
+
+
+def test_ten_thousand_mutated_pictures_neither_crash_nor_hang(bundle: ThumbNet) -> None:
+    maker = bundle.thumbnail_maker()
+    read = failed = 0
+    slowest = 0.0
+    for content in mutations(10_000):
+        started = time.monotonic()
+        try:
+            assert maker.view(maker.open(content)[0]).shape == (bundle.image_side, bundle.image_side, 3)
+            read += 1
+        except PictureError as error:
+            assert str(error).isprintable()
+            failed += 1
+        slowest = max(slowest, time.monotonic() - started)
+    assert read + failed == 10_000
+    assert min(read, failed) > 1000, "some must survive and some must not for this to say anything"
+    assert slowest < 10
+
+
+def test_a_decompression_bomb_is_a_failure_like_others(bundle: ThumbNet, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    Image.new("1", (20_000, 20_000)).save(source / "bomb.png")
+    Image.new("RGB", (50, 50)).save(source / "fine.png")
+    result = make(bundle, source, tmp_path / "out")
+    assert (result.totals.done, result.totals.failed) == (1, 1)
+    assert "decompression bomb" in str(ArchiveFolder(tmp_path / "out").manifest.first_failures(1)[0].reason)
+
+
+def test_a_pipe_or_a_folder_named_as_a_picture_does_not_hang(bundle: ThumbNet, tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    Image.fromarray(np.zeros((50, 50, 3), np.uint8)).save(tmp_path / "fine.png")
+    (tmp_path / "list.txt").write_text("folder.png\npipe.png\nfine.png\ngone.png\n")
+    result = make(bundle, tmp_path / "list.txt", tmp_path / "out")
+    assert (result.totals.done, result.totals.failed) == (1, 3)
+
+
+def test_a_maker_is_the_same_for_every_batch(bundle: ThumbNet) -> None:
+    views = np.random.default_rng(0).integers(0, 256, (21, bundle.image_side, bundle.image_side, 3), dtype=np.uint8)
+    maker: ThumbnailMaker = bundle.thumbnail_maker()
+    alone = np.concatenate([maker.thumbnails(view[None]) for view in views])
+    assert np.array_equal(maker.thumbnails(views), alone)
