@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from thumbnet.comparison.recipe_comparison import compare
     from thumbnet.comparison.sweep import sweep
     from thumbnet.config import (
+        ArchiveSettings,
         CacheSettings,
         ColumnSettings,
         CompareSettings,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from thumbnet.evaluation import evaluate
     from thumbnet.objective import StepTensors, Term
     from thumbnet.teacher_evaluation import evaluate_teacher
+    from thumbnet.thumbnails.archive import thumbnail_archive
     from thumbnet.training import fit, train_teacher
 
 __version__ = "0.1.0"
@@ -44,6 +46,7 @@ _HOMES = {
     "thumbnet.comparison.recipe_comparison": ("compare",),
     "thumbnet.comparison.sweep": ("sweep",),
     "thumbnet.config": (
+        "ArchiveSettings",
         "CacheSettings",
         "ColumnSettings",
         "CompareSettings",
@@ -62,10 +65,12 @@ _HOMES = {
     "thumbnet.evaluation": ("evaluate",),
     "thumbnet.objective": ("StepTensors", "Term"),
     "thumbnet.teacher_evaluation": ("evaluate_teacher",),
+    "thumbnet.thumbnails.archive": ("thumbnail_archive",),
     "thumbnet.training": ("fit", "train_teacher"),
 }
 
 __all__ = [
+    "ArchiveSettings",
     "CacheSettings",
     "Classification",
     "ColumnSettings",
@@ -89,6 +94,7 @@ __all__ = [
     "evaluate_teacher",
     "fit",
     "sweep",
+    "thumbnail_archive",
     "train_teacher",
 ]
 

@@ -65,7 +65,7 @@ class BlockCount:
 def shown(announcer: Announcer, tally: Tally, count: BlockCount) -> Iterator["Display"]:
     """A line that tells how the run is going, until it ends."""
     hidden = not announcer.console.is_terminal
-    columns = (TextColumn("thumbnails"), BarColumn(bar_width=20), TextColumn("{task.fields[line]}"))
+    columns = (BarColumn(bar_width=12), TextColumn("{task.fields[line]}"))
     with Progress(*columns, console=announcer.console, transient=True, disable=hidden) as bar:
         yield Display(announcer, bar, tally, count, hidden)
 
