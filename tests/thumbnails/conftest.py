@@ -13,8 +13,8 @@ from thumbnet.bundle import ThumbNet
 from thumbnet.config import ArchiveSettings
 from thumbnet.progress import Announcer
 from thumbnet.thumbnails import archive
-from thumbnet.thumbnails.archive import ArchiveResult, chunks_of, thumbnail_archive
-from thumbnet.thumbnails.blocks import Block
+from thumbnet.thumbnails.archive import ArchiveResult, thumbnail_archive
+from thumbnet.thumbnails.blocks import Block, chunks_of
 from thumbnet.thumbnails.stages import Outcome, Work, process_chunk
 
 

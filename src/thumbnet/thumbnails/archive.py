@@ -4,7 +4,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,16 +16,13 @@ from thumbnet.devices import available_cores
 from thumbnet.progress import Announcer
 from thumbnet.thumbnail_codec import chosen_format
 from thumbnet.thumbnails.archive_folder import ArchiveFolder
-from thumbnet.thumbnails.blocks import Block, Source
+from thumbnet.thumbnails.blocks import Block, Source, chunks_of
 from thumbnet.thumbnails.containers import BlockWriter, open_writer
 from thumbnet.thumbnails.display import BlockCount, Tally, describe, shown
 from thumbnet.thumbnails.local_engine import Chunk, LocalEngine
 from thumbnet.thumbnails.manifest import Record, Totals, record_of
 from thumbnet.thumbnails.sources import open_source
 from thumbnet.thumbnails.stages import Outcome, Work, work_of
-
-# Enough for E to be fast, few enough for chunks to be even work for processes.
-CHUNK_PICTURES = 16
 
 
 @runtime_checkable
@@ -134,17 +130,11 @@ def summary_of(totals: Totals, tally: Tally, settings: ArchiveSettings, work: Wo
             "engine": settings.engine,
             "pictures": made,
             "seconds": round(tally.elapsed, 3),
+            "seconds_to_first": round(tally.to_first, 3),
             "pictures_per_second": round(made / tally.elapsed, 2),
             "stage_seconds": {stage: round(seconds, 3) for stage, seconds in tally.seconds.items()},
         },
     }
-
-
-def chunks_of(block: Block, size: int = CHUNK_PICTURES) -> Iterator[Chunk]:
-    """The pictures of a block, a few at a time."""
-    pictures = block.read()
-    while chunk := list(islice(pictures, size)):
-        yield chunk
 
 
 def _engine(settings: ArchiveSettings, work: Work, device: str) -> Engine:
@@ -209,6 +199,7 @@ def _write_blocks(
         if writer is None:
             writer = open_writer(settings.container, folder.thumbnails, folder.partial, block.index, suffix)
         started = time.perf_counter()
+        tally.first = tally.first or time.monotonic()
         with folder.kept():
             for outcome in outcomes:
                 records.append(record_of(outcome, None if outcome.content is None else writer.add(outcome)))

@@ -6,7 +6,11 @@ not the pictures themselves, so it travels to other processes and machines and i
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol, runtime_checkable
+
+# Enough for E to be fast, few enough for chunks to be even work for processes.
+CHUNK_PICTURES = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,3 +88,10 @@ class Source(Protocol):
     def blocks(self) -> Iterator[Block]:
         """All blocks by index, found while they are asked for, so that memory does not grow with the input."""
         ...
+
+
+def chunks_of(block: Block, size: int = CHUNK_PICTURES) -> Iterator[list[ArchivePicture | Damage]]:
+    """The pictures of a block, a few at a time."""
+    pictures = block.read()
+    while chunk := list(islice(pictures, size)):
+        yield chunk

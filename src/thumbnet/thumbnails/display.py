@@ -25,6 +25,9 @@ class Tally:
         thumbnail_bytes: Bytes of thumbnails made.
         blocks: Blocks finished, or found finished.
         seconds: Processor seconds of each stage, over all processes.
+        started: When the run began, by the monotonic clock.
+        started_blocks: Blocks that an earlier run had finished.
+        first: When the first pictures arrived; starting processes takes seconds.
     """
 
     done: int = 0
@@ -35,11 +38,17 @@ class Tally:
     seconds: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     started_blocks: int = 0
+    first: float | None = None
 
     @property
     def elapsed(self) -> float:
         """Seconds since the run began."""
         return max(time.monotonic() - self.started, 1e-9)
+
+    @property
+    def to_first(self) -> float:
+        """Seconds until the first pictures arrived."""
+        return self.elapsed if self.first is None else self.first - self.started
 
     def add_seconds(self, more: dict[str, float]) -> None:
         """Adds to the seconds of each stage."""

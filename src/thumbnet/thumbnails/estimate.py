@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
-from thumbnet.thumbnails.blocks import ArchivePicture, Block, Damage, Source
+from thumbnet.thumbnails.blocks import CHUNK_PICTURES, ArchivePicture, Block, Damage, Source
 from thumbnet.thumbnails.display import Tally
 from thumbnet.thumbnails.local_engine import LocalEngine
 
 SAMPLED_BLOCKS = 8
 SAMPLED_PICTURES = 512
-CHUNK_PICTURES = 16
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,34 +1,35 @@
 """The Ray engine: the same stages as a Ray Data pipeline, on this machine or on a cluster.
 
-Blocks are read and decoded by tasks wherever there is a free core, E runs in a pool of actors that grows with the work
-and takes GPUs where there are any, thumbnails come back in the order of the input. Scheduling, backpressure, retries
-and scaling are Ray's. A block that Ray gives up on is done by the local engine, picture by picture where need be.
+Tasks read blocks, a pool of actors holds E and makes thumbnails, which come back in the order of the input. Where there
+are GPUs an actor takes one, and tasks decode for it; without, actors decode themselves. Scheduling, backpressure,
+retries and scaling are Ray's. A block that Ray gives up on is done by the local engine, picture by picture if need be.
 """
 
 import logging
-import pickle
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import pyarrow as pa
 import torch
 
+from thumbnet.devices import keep_freed_memory
 from thumbnet.errors import ConfigError, PictureError
-from thumbnet.thumbnails.blocks import ArchivePicture, Block, Damage
+from thumbnet.thumbnail_maker import ThumbnailMaker
+from thumbnet.thumbnails.blocks import ArchivePicture, Block, Damage, chunks_of
 from thumbnet.thumbnails.local_engine import LocalEngine
+from thumbnet.thumbnails.ray_rows import payload, source_of, with_payload
 from thumbnet.thumbnails.stages import Outcome, Work, decode_chunk, downscale_chunk, encode_chunk
 
 # Ray wants to know all blocks of a pipeline at once; a window of them bounds what the driver holds.
 WINDOW_BLOCKS = 2000
-CHUNK_PICTURES = 16
-# Fractions, so that a core is never kept free for a stage that waits for another.
-DECODE_CORES, DOWNSCALE_CORES, ENCODE_CORES = 0.5, 0.5, 0.25
+# Reading blocks takes little beside what is done with them, and must not wait for a whole core.
+READ_CORES = 0.1
 
 Part = tuple[Block, list[Outcome], dict[str, float], bool]
 
@@ -69,7 +70,7 @@ class RayEngine:
         try:
             for row in self._pipeline(window).iter_rows():
                 block = window[places[row["block"]]]
-                outcomes, seconds = pickle.loads(row["payload"])  # our own, from our own tasks
+                outcomes, seconds = payload(row)
                 last = bool(row["last"])
                 yield block, outcomes, seconds, last
                 done, chunks_out = (done + 1, 0) if last else (done, chunks_out + 1)
@@ -84,24 +85,27 @@ class RayEngine:
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
         context.print_on_execution_start = False
-        gpus = 1 if ray.cluster_resources().get("GPU") else 0
-        device = "cuda" if gpus else "cpu"
-        read = ray.data.read_datasource(_source_of(window), override_num_blocks=len(window))
-        decoded = read.map(_Decode(self.work, self.picture_seconds), num_cpus=DECODE_CORES)
-        downscaled = decoded.map(
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        rows = ray.data.read_datasource(source_of(window), override_num_blocks=len(window), num_cpus=READ_CORES)
+        if gpus:
+            rows = rows.map(_Decode(self.work, self.picture_seconds), num_cpus=1)
+        most = gpus or (self.workers if self.address is None else cores)
+        # On this machine all at once: what they are for is known. In a cluster as many as there is work for.
+        fewest = most if self.address is None else 1
+        return rows.map(
             _Downscale,
-            fn_constructor_args=(self.work, device),
-            concurrency=(1, max(1, self.workers)),
-            num_cpus=DOWNSCALE_CORES,
-            num_gpus=gpus,
+            fn_constructor_args=(self.work, "cuda" if gpus else "cpu", self.picture_seconds),
+            concurrency=(fewest, most),
+            num_cpus=1 - READ_CORES,
+            num_gpus=1 if gpus else None,
         )
-        return downscaled.map(_Encode(self.work), num_cpus=ENCODE_CORES)
 
     def _locally(self, blocks: list[Block], chunks_out: int) -> Iterator[Part]:
         """Blocks from one on of which some chunks are out already."""
         local = LocalEngine(work=self.work, workers=self.workers, picture_seconds=self.picture_seconds)
         for block in blocks:
-            chunks = _chunks(block)
+            chunks = chunks_of(block)
             skipped, chunks_out = chunks_out, 0
             rest = islice(chunks, skipped, None)
             for outcomes, seconds in local.run(chunk for chunk in rest):
@@ -109,97 +113,61 @@ class RayEngine:
             yield block, [], {}, True
 
 
-def _chunks(block: Block) -> Iterator[list[ArchivePicture | Damage]]:
-    pictures = block.read()
-    while chunk := list(islice(pictures, CHUNK_PICTURES)):
-        yield chunk
-
-
-def _source_of(window: list[Block]) -> Any:
-    """The window as a source that Ray Data reads block by block, on whichever machine has a core free."""
-    from ray.data import Datasource, ReadTask
-    from ray.data.block import BlockMetadata
-
-    def task(block: Block) -> Any:
-        metadata = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return ReadTask(lambda: _rows(block), metadata)
-
-    class Blocks(Datasource):  # type: ignore[misc]
-        def estimate_inmemory_data_size(self) -> int | None:
-            return None
-
-        def get_read_tasks(self, parallelism: int, *_: object, **__: object) -> list[Any]:
-            return [task(block) for block in window]
-
-    return Blocks()
-
-
-def _rows(block: Block) -> Iterable[pa.Table]:
-    """A block as rows of one chunk each, and an empty one that ends it."""
-    for chunk in _chunks(block):
-        yield _row(block, chunk, last=False)
-    yield _row(block, [], last=True)
-
-
-def _row(block: Block, payload: object, *, last: bool) -> pa.Table:
-    return pa.table({"block": [block.index], "last": [last], "payload": [pickle.dumps(payload, protocol=5)]})
-
-
 class _Decode:
-    """First stage; a task, so it builds what it needs once a process."""
+    """First stage, where E has a GPU: a task on any core."""
 
     def __init__(self, work: Work, seconds: float) -> None:
         self._work, self._seconds = work, seconds
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        started = time.perf_counter()
-        maker = _maker_here(self._work)
-        decoded: list[Outcome] = []
-        for picture in pickle.loads(row["payload"]):
-            try:
-                with _time_limit(self._seconds):
-                    decoded += decode_chunk(maker, [picture])
-            except PictureError as error:
-                name, label = picture.name, getattr(picture, "label", None)
-                decoded.append(Outcome(name=name, target=picture.target, label=label, reason=str(error)))
-        seconds = {"read, decode, resize": time.perf_counter() - started}
-        return {**row, "payload": pickle.dumps((decoded, seconds), protocol=5)}
+        return with_payload(row, _decoded(_maker_here(self._work), payload(row), self._seconds))
 
 
 class _Downscale:
-    """Second stage: an actor that holds E."""
+    """Second and third stage: an actor that holds E; without a GPU it decodes as well.
 
-    def __init__(self, work: Work, device: str) -> None:
+    Thumbnails are encoded where they are made: it takes less time than their way to another process.
+    """
+
+    def __init__(self, work: Work, device: str, seconds: float) -> None:
         torch.set_num_threads(1)
-        self._maker = work.maker(device)
+        keep_freed_memory()
+        self._maker, self._work, self._seconds = work.maker(device), work, seconds
+        self._decodes = device == "cpu"
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        carried = payload(row)
+        decoded, seconds = _decoded(self._maker, carried, self._seconds) if self._decodes else carried
         started = time.perf_counter()
-        decoded, seconds = pickle.loads(row["payload"])
         downscaled = downscale_chunk(self._maker, decoded)
-        seconds["downscale"] = time.perf_counter() - started
-        return {**row, "payload": pickle.dumps((downscaled, seconds), protocol=5)}
+        between = time.perf_counter()
+        encoded = encode_chunk(self._work.stored_as, downscaled)
+        seconds |= {"downscale": between - started, "encode": time.perf_counter() - between}
+        return with_payload(row, (encoded, seconds))
 
 
-class _Encode:
-    """Third stage."""
-
-    def __init__(self, work: Work) -> None:
-        self._stored_as = work.stored_as
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        started = time.perf_counter()
-        downscaled, seconds = pickle.loads(row["payload"])
-        encoded = encode_chunk(self._stored_as, downscaled)
-        seconds["encode"] = time.perf_counter() - started
-        return {**row, "payload": pickle.dumps((encoded, seconds), protocol=5)}
+def _decoded(
+    maker: ThumbnailMaker, chunk: list[ArchivePicture | Damage], limit: float
+) -> tuple[list[Outcome], dict[str, float]]:
+    """The first stage, with a limit of time for each picture."""
+    started = time.perf_counter()
+    decoded: list[Outcome] = []
+    for picture in chunk:
+        try:
+            with _time_limit(limit):
+                decoded += decode_chunk(maker, [picture])
+        except PictureError as error:
+            assert isinstance(picture, ArchivePicture)
+            late = Outcome(name=picture.name, target=picture.target, label=picture.label, reason=str(error))
+            decoded.append(late)
+    return decoded, {"read, decode, resize": time.perf_counter() - started}
 
 
 # A task's process keeps what it built for the next task of the same work.
-_makers: dict[str, Any] = {}
+_makers: dict[str, ThumbnailMaker] = {}
 
 
-def _maker_here(work: Work) -> Any:
+def _maker_here(work: Work) -> ThumbnailMaker:
     key = work.downscaler_hash
     if key not in _makers:
         _makers.clear()
@@ -236,6 +204,7 @@ def _connected(address: str | None, cores: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its own notes on standard error are not ours to pass on
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
     try:
         if address is None:
