@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import archive_results
+
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
 ROWS = {
@@ -40,6 +42,12 @@ def render() -> str:
         ("cached_epoch", cached_epoch),
         ("loop_overhead", loop),
         ("allocator", allocator),
+        ("archive_speed", archive_results.speed),
+        ("archive_memory", archive_results.memory),
+        ("archive_ray", archive_results.ray),
+        ("archive_writer", archive_results.writer),
+        ("reduced_decoding", archive_results.reduced),
+        ("downscaler_floor", archive_results.floor),
     ):
         file = RESULTS / f"{name}.json"
         if file.exists():
@@ -47,7 +55,7 @@ def render() -> str:
             parts.append(section(result))
             source = f"[{name}.json](../benchmarks/results/{name}.json)"
             parts.append(f"`{result['command']}` · {_machine(result['hardware'])} · {result['date']} · {source}\n")
-    return "\n".join(parts)
+    return "\n".join(part for part in (*parts, archive_results.plan()) if part)
 
 
 def known_so_far() -> str:

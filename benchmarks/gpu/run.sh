@@ -37,4 +37,9 @@ study elpv --teacher-recipe recipes/elpv/teacher.yaml
 imagenette=${IMAGENETTE:-imagenette224}
 if [ -d "$imagenette" ]; then study imagenette --data "$imagenette"; fi
 
+bundle=runs/gpu/elpv/thumbnet-seed0
+if [ -d "$bundle" ] && [ ! -e "$results/downscaler_floor_gpu.json" ]; then
+    "$python" benchmarks/downscaler_floor.py --bundle "$bundle" --device cuda --results "$results"
+fi
+
 [ -z "${1:-}" ] || cp "$results"/*.json "$1"/

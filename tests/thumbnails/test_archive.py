@@ -79,7 +79,7 @@ def test_shards_hold_picture_label_and_what_is_known(bundle: ThumbNet, pictures:
     assert [path.name for path in sorted((output / "thumbnails").iterdir())] == [f"{n:08d}.tar" for n in range(4)]
     with tarfile.open(output / "thumbnails" / "00000001.tar") as tar:
         names = tar.getnames()
-        assert names[:3] == ["00000001000000.webp", "00000001000000.cls", "00000001000000.json"]
+        assert names[:3] == ["00000001000000.webp", "00000001000000.txt", "00000001000000.json"]
         about = json.load(tar.extractfile(names[2]) or io.BytesIO())
         label = (tar.extractfile(names[1]) or io.BytesIO()).read().decode()
     record = next(row for row in all_records(output) if row["output"] == "00000001.tar#00000001000000.webp")

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ThumbNetError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail("interrupted; a training run goes on with --resume", 130)
+        return _fail("interrupted; a training run or an archive goes on with --resume", 130)
     except BrokenPipeError:
         return 1
     return code

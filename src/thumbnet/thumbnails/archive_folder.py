@@ -176,7 +176,8 @@ class ArchiveFolder:
 
     def _clear(self) -> None:
         with storage_errors(self.root):
-            self.record.unlink()  # first: what is left of a clearing that is killed is no archive
+            # What is left of a clearing that is killed is an archive of which nothing is finished: the record stays,
+            # and the manifest goes first.
             for folder in (self.manifest.folder, self.thumbnails, self.partial):
                 shutil.rmtree(folder, ignore_errors=True)
             for file in (self.failures, self.summary):

@@ -91,7 +91,7 @@ class FolderWriter:
 
 
 class ShardWriter:
-    """One .tar of WebDataset a block: a picture, its label as .cls where it has one, and a .json of what is known."""
+    """One .tar of WebDataset a block: a picture, its label as .cls (a number) or .txt, and a .json of what is known."""
 
     def __init__(self, thumbnails: Path, partial: Path, index: int, suffix: str) -> None:
         self._target, self._partial = thumbnails / f"{index:08d}.tar", partial / "shard.tar"
@@ -108,7 +108,9 @@ class ShardWriter:
             self._count += 1
             self._write(key + self._suffix, outcome.content)
             if outcome.label is not None:
-                self._write(f"{key}.cls", outcome.label.encode())
+                # WebDataset's decoders read .cls as a number.
+                kind = "cls" if outcome.label.isdecimal() else "txt"
+                self._write(f"{key}.{kind}", outcome.label.encode())
             self._write(f"{key}.json", json.dumps(_about(outcome), ensure_ascii=False).encode())
         return f"{self._target.name}#{key}{self._suffix}"
 
