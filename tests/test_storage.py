@@ -88,7 +88,7 @@ def test_a_full_disk_is_a_storage_error_that_says_how_to_go_on(
     place = tmp_path / "a"
     assert (
         str(caught.value)
-        == f"no space left on the disk for {place}; free some and run it again (training: with --resume)"
+        == f"no space left on the disk for {place}; free some and run it again (with --resume what was begun)"
     )
     assert caught.value.exit_code == 1
     assert list(tmp_path.iterdir()) == []

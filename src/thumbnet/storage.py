@@ -47,7 +47,9 @@ def storage_errors(place: Path) -> Iterator[None]:
 
 
 def _full(place: Path) -> StorageError:
-    return StorageError(f"no space left on the disk for {place}; free some and run it again (training: with --resume)")
+    return StorageError(
+        f"no space left on the disk for {place}; free some and run it again (with --resume what was begun)"
+    )
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -282,7 +282,7 @@ def test_a_full_disk_is_a_storage_error_and_takes_no_space(
     place = tmp_path / "caches" / "key"
     assert (
         str(caught.value)
-        == f"no space left on the disk for {place}; free some and run it again (training: with --resume)"
+        == f"no space left on the disk for {place}; free some and run it again (with --resume what was begun)"
     )
     assert caught.value.exit_code == 1
     assert not place.exists()

@@ -15,9 +15,11 @@ from thumbnails.conftest import contents, make
 from thumbnet.bundle import ThumbNet
 from thumbnet.errors import CheckpointError, ConfigError, DataError, StorageError
 from thumbnet.progress import Announcer
+from thumbnet.thumbnail_codec import ThumbnailFormat
 from thumbnet.thumbnails.archive_folder import ArchiveFolder
 from thumbnet.thumbnails.manifest import Manifest
 from thumbnet.thumbnails.measurement import measure_archive
+from thumbnet.thumbnails.stages import Outcome, encode_chunk
 from thumbnet.thumbnails.verification import verify_archive
 
 pytestmark = pytest.mark.usefixtures("inline")
@@ -236,3 +238,38 @@ def test_the_same_archive_is_the_same_bytes(bundle: ThumbNet, pictures: Path, tm
     for name in ("one", "two"):
         make(bundle, pictures, tmp_path / name, container="parquet")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_going_on_with_fewer_pictures_is_refused(bundle: ThumbNet, pictures: Path, tmp_path: Path) -> None:
+    make(bundle, pictures, tmp_path / "out")
+    for path in sorted((pictures / "round").iterdir()):
+        path.unlink()
+    # 16 pictures of `flat` are two blocks, as they were: only what came after them is gone.
+    with pytest.raises(ConfigError, match=r"round/.* is gone"):
+        make(bundle, pictures, tmp_path / "out", resume=True)
+
+
+def test_a_block_that_is_gone_with_its_records_is_missed(bundle: ThumbNet, pictures: Path, tmp_path: Path) -> None:
+    make(bundle, pictures, tmp_path / "out", container="webdataset")
+    for path in sorted((tmp_path / "out").rglob("00000001.*")):
+        path.unlink()
+    found = verify_archive(ArchiveFolder(tmp_path / "out"), QUIET)
+    assert (found.sound, found.missing) == (False, 8)
+    assert "8 records fewer" in found.problems[0]
+
+
+def test_a_measurement_does_not_outlive_what_it_measured(bundle: ThumbNet, pictures: Path, tmp_path: Path) -> None:
+    folder = make(bundle, pictures, tmp_path / "out").folder
+    folder.measurement.write_text("{}")
+    make(bundle, pictures, tmp_path / "out", overwrite=True)
+    assert not folder.measurement.exists()
+
+
+def test_a_strip_longer_than_its_format_holds_fails_alone() -> None:
+    strip, fine = encode_chunk(
+        ThumbnailFormat(name="webp"),
+        [Outcome(name=str(width), target="", thumbnail=np.zeros((4, width, 3), np.uint8)) for width in (16_384, 8)],
+    )
+    assert (strip.content, fine.reason) == (None, None)
+    assert "16384×4 pixels cannot be stored as webp" in str(strip.reason)
+    assert fine.content is not None

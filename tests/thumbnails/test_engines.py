@@ -22,7 +22,7 @@ from thumbnet.thumbnails.archive import open_archive
 from thumbnet.thumbnails.blocks import ArchivePicture, Damage
 from thumbnet.thumbnails.estimate import estimate
 from thumbnet.thumbnails.local_engine import LocalEngine
-from thumbnet.thumbnails.stages import Work, work_of
+from thumbnet.thumbnails.stages import Work, process_chunk, work_of
 from troublesome_work import TroublesomeWork
 
 PNG = ThumbnailFormat(name="png")
@@ -161,8 +161,6 @@ def test_thumbnails_of_remote_pictures(bundle: ThumbNet, pictures: Path, tmp_pat
         (tmp_path / "list.txt").write_text(listing + "memory://archive/gone.png\n")
         source = open_archive(ArchiveSettings(source=str(tmp_path / "list.txt"), output=str(tmp_path / "out")))
         work = work_of(bundle, "crop", PNG)
-        from thumbnet.thumbnails.stages import process_chunk
-
         found, _ = process_chunk(work.maker(), PNG, list(next(source.blocks()).read()))
     finally:
         store.rm("/archive", recursive=True)
@@ -174,3 +172,18 @@ def test_thumbnails_of_remote_pictures(bundle: ThumbNet, pictures: Path, tmp_pat
     alone = bundle.thumbnail(pictures / "round" / "001.png")
     (tmp_path / "made.png").write_bytes(done.content or b"")
     assert np.array_equal(np.asarray(Image.open(tmp_path / "made.png")), np.asarray(alone))
+
+
+def test_a_remote_name_that_looks_like_a_pattern_is_a_name(bundle: ThumbNet, pictures: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    names = ["a[1].jpg", "a1.jpg", "b.jpg", "gone[1].jpg"]
+    work = work_of(bundle, "crop", PNG)
+    try:
+        for name in names[:-1]:
+            store.pipe_file(f"/patterns/{name}", (pictures / "flat" / "000.jpg").read_bytes())
+        chunk = [ArchivePicture(name=name, target=name, file=f"memory://patterns/{name}") for name in names]
+        found, _ = process_chunk(work.maker(), PNG, chunk)
+    finally:
+        store.rm("/patterns", recursive=True)
+    assert [outcome.reason for outcome in found] == [None, None, None, "no such file"]

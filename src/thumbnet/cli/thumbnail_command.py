@@ -69,7 +69,7 @@ def _measure(bundle: ThumbNet, folder: ArchiveFolder, announcer: Announcer) -> N
         known = ", ".join(bundle.labels[:3])
         announcer.warn(f"nothing to measure: no thumbnail carries one of the student's labels ({known}, …)")
         return
-    write_json(folder.root / "measurement.json", dataclasses.asdict(measured))
+    write_json(folder.measurement, dataclasses.asdict(measured))
     how = f"{measured.pictures:,} of {measured.labelled:,} thumbnails with a label, as they are stored"
     print(f"student, top-1: {measured.top1:.2%} ({how})")
 

@@ -185,13 +185,16 @@ def _write_blocks(
     finished = manifest.finished()
 
     def unfinished() -> Iterator[Block]:
+        blocks = 0
         for block in source.blocks():
+            blocks += 1
             if block.index in finished:
                 manifest.require_same(block)
                 tally.blocks += 1
                 tally.started_blocks += 1
             else:
                 yield block
+        manifest.require_no_more(finished, blocks)
 
     writer: BlockWriter | None = None
     records: list[Record] = []

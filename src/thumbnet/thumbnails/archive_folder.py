@@ -6,6 +6,7 @@ OUT/
   archive.json         what it is made with; a run that goes on must be made with the same
   failures.parquet     the records of all failures
   summary.json         written last: counts, and how fast it went
+  measurement.json     the student's accuracy on it, with --measure
 """
 
 import json
@@ -65,6 +66,11 @@ class ArchiveFolder:
     def summary(self) -> Path:
         """Counts and rates of the run that finished it."""
         return self.root / "summary.json"
+
+    @property
+    def measurement(self) -> Path:
+        """The student's accuracy on what is stored, where it was asked for."""
+        return self.root / "measurement.json"
 
     def locked(self) -> FileLock:
         """A lock that is held; the system lets go of it however this process ends.
@@ -165,7 +171,8 @@ class ArchiveFolder:
                 for unfinished in folder.glob(".*"):
                     if unfinished.name != LOCK:
                         unfinished.unlink()
-            self.summary.unlink(missing_ok=True)
+            for file in (self.summary, self.measurement):
+                file.unlink(missing_ok=True)
 
     def _require_empty(self) -> None:
         ours = (LOCK, f".{self.record.name}.")

@@ -133,8 +133,22 @@ class Manifest:
         """
         stamp = (self._open(block.index).schema_arrow.metadata or {}).get(b"stamp", b"").decode()
         if stamp != block.stamp:
-            problem = f"the input has changed since this was begun: {block.name} is not what it was"
-            raise ConfigError(f"resume: {problem}; thumbnail it into another folder, or begin again with --overwrite")
+            raise _changed(f"{block.name} is not what it was")
+
+    def require_no_more(self, finished: set[int], blocks: int) -> None:
+        """Makes sure that no block is finished which the input no longer has.
+
+        Args:
+            finished: Numbers of the finished blocks.
+            blocks: How many the input has.
+
+        Raises:
+            ConfigError: If the input has become shorter.
+        """
+        gone = min((index for index in finished if index >= blocks), default=None)
+        if gone is not None:
+            name = (self._open(gone).schema_arrow.metadata or {}).get(b"block", b"").decode()
+            raise _changed(f"{name} is gone")
 
     def records(self, index: int) -> list[Record]:
         """The records of a finished block.
@@ -195,6 +209,11 @@ class Manifest:
             return self._open(index).read()
         except (pa.ArrowException, OSError) as error:
             raise _damaged(self._file(index)) from error
+
+
+def _changed(what: str) -> ConfigError:
+    problem = f"the input has changed since this was begun: {what}"
+    return ConfigError(f"resume: {problem}; thumbnail it into another folder, or begin again with --overwrite")
 
 
 def _damaged(file: Path) -> CheckpointError:

@@ -6,6 +6,7 @@ in a process, Ray Data as stages of a pipeline. A picture that cannot be read go
 
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from thumbnet.thumbnails.blocks import ArchivePicture, Damage
 
 LARGEST_FILE = 1_000_000_000
 REMOTE = "://"
+_PATTERN = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,12 +154,7 @@ def downscale_chunk(maker: ThumbnailMaker, outcomes: Sequence[Outcome]) -> list[
 
 def encode_chunk(stored_as: ThumbnailFormat, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Third stage: thumbnails to the bytes of their files."""
-    return [
-        outcome
-        if outcome.thumbnail is None
-        else replace(outcome, thumbnail=None, content=encode(Image.fromarray(outcome.thumbnail), stored_as))
-        for outcome in outcomes
-    ]
+    return [outcome if outcome.thumbnail is None else _encode(stored_as, outcome) for outcome in outcomes]
 
 
 def process_chunk(
@@ -176,6 +173,17 @@ def process_chunk(
         "encode": time.perf_counter() - after_downscale,
     }
     return encoded, seconds
+
+
+def _encode(stored_as: ThumbnailFormat, outcome: Outcome) -> Outcome:
+    assert outcome.thumbnail is not None
+    try:
+        content = encode(Image.fromarray(outcome.thumbnail), stored_as)
+    except (ValueError, OSError) as error:  # WebP holds 16,383 pixels a side, and a strip may have more
+        height, width, _ = outcome.thumbnail.shape
+        reason = f"its thumbnail of {width}×{height} pixels cannot be stored as {stored_as} ({error})"
+        return replace(outcome, thumbnail=None, reason=reason)
+    return replace(outcome, thumbnail=None, content=content)
 
 
 def _decode(maker: ThumbnailMaker, picture: ArchivePicture, remote: dict[str, bytes | Exception]) -> Outcome:
@@ -230,9 +238,12 @@ def _is_remote(file: bytes | str) -> bool:
 
 def _fetch(files: Sequence[bytes | str]) -> dict[str, bytes | Exception]:
     """Remote files, all at once where their store can do so."""
-    fetched: dict[str, bytes | Exception] = {}
-    for place in {str(file).partition(REMOTE)[0] for file in files}:
-        urls = [str(file) for file in files if str(file).startswith(f"{place}{REMOTE}")]
+    # Asked for several files, fsspec takes `a[1].jpg` for a pattern.
+    literal = {str(file) for file in files if _PATTERN.search(str(file))}
+    fetched: dict[str, bytes | Exception] = {url: _fetch_alone(url) for url in literal}
+    others = [str(file) for file in files if file not in literal]
+    for place in {url.partition(REMOTE)[0] for url in others}:
+        urls = [url for url in others if url.startswith(f"{place}{REMOTE}")]
         try:
             system, _ = fsspec.core.url_to_fs(urls[0])
             paths = [system._strip_protocol(url) for url in urls]
@@ -244,3 +255,11 @@ def _fetch(files: Sequence[bytes | str]) -> dict[str, bytes | Exception]:
         missing = FileNotFoundError()
         fetched.update({url: found.get(path, missing) for url, path in zip(urls, paths, strict=True)})
     return fetched
+
+
+def _fetch_alone(url: str) -> bytes | Exception:
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+        return bytes(system.cat_file(path))
+    except Exception as error:  # each store has errors of its own
+        return error

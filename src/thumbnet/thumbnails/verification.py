@@ -1,6 +1,7 @@
 """Checks an archive against its manifest: every thumbnail that is recorded is there, whole, and nothing else is."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ class Verification:
 
     Attributes:
         checked: Thumbnails that were compared with their record.
-        missing: How many are not there.
+        missing: How many are not there, and records that the manifest has lost.
         changed: How many hold something else.
         unknown: How many files below `thumbnails/` no record speaks of.
         complete: Whether the run that made the archive came to its end.
@@ -67,16 +68,30 @@ def verify_archive(folder: ArchiveFolder, announcer: Announcer) -> Verification:
                 changed += 1
                 problems.append(f"{record.output} holds something else than was written (of {record.source})")
             del problems[MOST_PROBLEMS:]
+    lost = _lost_records(folder)
+    if lost:
+        problems.insert(0, f"the manifest has {lost:,} records fewer than {folder.summary.name} counts")
     strange = [name for name in _files(folder.thumbnails) if _number(name) not in known]
     problems += [f"{name} is not in the manifest" for name in strange[: MOST_PROBLEMS - len(problems)]]
     return Verification(
         checked=checked,
-        missing=missing,
+        missing=missing + lost,
         changed=changed,
         unknown=len(strange),
         complete=folder.summary.is_file(),
         problems=tuple(problems),
     )
+
+
+def _lost_records(folder: ArchiveFolder) -> int:
+    """How many pictures the summary counts that the manifest does not; 0 without a summary."""
+    try:
+        counted = json.loads(folder.summary.read_text())
+        expected = int(counted["done"]) + int(counted["failed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    totals = folder.manifest.totals()
+    return max(0, expected - totals.done - totals.failed)
 
 
 def _number(name: str) -> int:
