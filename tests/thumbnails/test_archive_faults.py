@@ -21,6 +21,7 @@ from thumbnet.errors import PictureError, StorageError
 from thumbnet.progress import Announcer
 from thumbnet.thumbnail_maker import ThumbnailMaker
 from thumbnet.thumbnails.archive_folder import ArchiveFolder
+from thumbnet.thumbnails.manifest import Manifest
 from thumbnet.thumbnails.verification import verify_archive
 
 pytestmark = pytest.mark.usefixtures("inline")
@@ -234,3 +235,41 @@ def test_a_maker_is_the_same_for_every_batch(bundle: ThumbNet) -> None:
     maker: ThumbnailMaker = bundle.thumbnail_maker()
     alone = np.concatenate([maker.thumbnails(view[None]) for view in views])
     assert np.array_equal(maker.thumbnails(views), alone)
+
+
+@pytest.mark.parametrize("hides", ["all of it", "a folder"])
+def test_an_input_that_disappears_is_no_failure_of_its_pictures(
+    hides: str, bundle: ThumbNet, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(bundle, pictures, tmp_path / "whole")
+    hidden, commit = pictures if hides == "all of it" else pictures / "round", Manifest.commit
+
+    def hide_after_the_first(self: Manifest, *arguments: Any) -> None:
+        commit(self, *arguments)
+        if hidden.exists():
+            hidden.rename(tmp_path / "hidden")
+
+    monkeypatch.setattr(Manifest, "commit", hide_after_the_first)
+    with pytest.raises(StorageError, match="has disappeared while it was read"):
+        make(bundle, pictures, tmp_path / "out")
+    monkeypatch.setattr(Manifest, "commit", commit)
+    (tmp_path / "hidden").rename(hidden)
+    make(bundle, pictures, tmp_path / "out", resume=True)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_store_that_does_not_answer_ends_the_run_and_loses_nothing(
+    bundle: ThumbNet, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = os.open
+
+    def stale(path: Any, *arguments: Any, **options: Any) -> int:
+        if str(path).endswith("003.jpg"):
+            raise OSError(116, "Stale file handle")
+        return read(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", stale)
+    with pytest.raises(StorageError, match=r"cannot reach .*003\.jpg .*--resume"):
+        make(bundle, pictures, tmp_path / "out")
+    monkeypatch.setattr(os, "open", read)
+    assert make(bundle, pictures, tmp_path / "out", resume=True).totals.done == 30

@@ -12,7 +12,9 @@ import torch
 
 from thumbnet.bundle import ThumbNet
 from thumbnet.config import ArchiveSettings
+from thumbnet.data.datasets import NAMED
 from thumbnet.devices import available_cores
+from thumbnet.errors import StorageError
 from thumbnet.progress import Announcer
 from thumbnet.thumbnail_codec import chosen_format
 from thumbnet.thumbnails.archive_folder import ArchiveFolder
@@ -21,6 +23,7 @@ from thumbnet.thumbnails.containers import BlockWriter, open_writer
 from thumbnet.thumbnails.display import BlockCount, Tally, describe, shown
 from thumbnet.thumbnails.local_engine import Chunk, LocalEngine
 from thumbnet.thumbnails.manifest import Record, Totals, record_of
+from thumbnet.thumbnails.places import is_address, is_pattern
 from thumbnet.thumbnails.sources import open_source
 from thumbnet.thumbnails.stages import Outcome, Work, work_of
 
@@ -98,8 +101,9 @@ def open_archive(settings: ArchiveSettings) -> Source:
     Raises:
         DataError: If there is no picture.
     """
+    named = is_address(settings.source) or settings.source.startswith(NAMED)
     return open_source(
-        settings.source,
+        settings.source if named else str(Path(settings.source).absolute()),  # as processes elsewhere know it
         columns=settings.columns,
         block_pictures=settings.block_pictures,
         exclude=Path(settings.output),
@@ -208,6 +212,7 @@ def _write_blocks(
                 records.append(record_of(outcome, None if outcome.content is None else writer.add(outcome)))
                 _count(tally, records[-1])
             if last:
+                _require_input(settings, records)
                 writer.finish()
                 folder.require_there()
                 manifest.commit(block, records, work.downscaler_hash)
@@ -216,6 +221,30 @@ def _write_blocks(
             tally.blocks += 1
             writer, records = None, []
         update()
+
+
+def _require_input(settings: ArchiveSettings, records: list[Record]) -> None:
+    """Makes sure that failures are the pictures', and not those of an input that has gone.
+
+    Raises:
+        StorageError: If the input, or a folder of it in which a picture was found, is not there any more.
+    """
+    root = Path(settings.source)
+    if is_address(settings.source) or is_pattern(settings.source) or not any(r.status == "failed" for r in records):
+        return
+    gone = not root.exists() and not settings.source.startswith(NAMED)
+    if root.is_dir():
+        gone = any(_vanished(root / record.source, record) for record in records if record.status == "failed")
+    if gone:
+        problem = f"{settings.source}, or a part of it, has disappeared while it was read"
+        raise StorageError(f"input: {problem}; bring it back (is its disk still mounted?) and go on with --resume")
+
+
+def _vanished(place: Path, record: Record) -> bool:
+    """Whether a failure is that of a folder which was there; a single file may have been removed by its owner."""
+    if "\\" in record.source or place.exists():  # a name that is no UTF-8 is recorded otherwise than it is on the disk
+        return False
+    return record.reason != "no such file" or not place.parent.is_dir()
 
 
 def _count(tally: Tally, record: Record) -> None:

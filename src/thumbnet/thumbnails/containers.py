@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thumbnet.config import Container
-from thumbnet.storage import storage_errors, synchronise
+from thumbnet.storage import storage_errors, sync_folder, synchronise
 from thumbnet.thumbnails.manifest import Record
 from thumbnet.thumbnails.stages import Outcome
 
@@ -224,3 +224,4 @@ def _put(partial: Path, target: Path) -> None:
     finally:
         os.close(handle)
     partial.replace(target)
+    sync_folder(target.parent)

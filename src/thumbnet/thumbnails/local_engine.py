@@ -6,6 +6,7 @@ processes are started, watched, killed and replaced is the library pebble's.
 
 import multiprocessing
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -17,6 +18,7 @@ import torch
 from pebble import ProcessExpired, ProcessPool
 
 from thumbnet.devices import keep_freed_memory
+from thumbnet.errors import ThumbNetError
 from thumbnet.thumbnail_maker import ThumbnailMaker
 from thumbnet.thumbnails.blocks import ArchivePicture, Damage
 from thumbnet.thumbnails.stages import Outcome, Work, decode_chunk, downscale_chunk, encode_chunk, process_chunk
@@ -66,21 +68,40 @@ class LocalEngine:
     def _result(self, pool: ProcessPool, chunk: Chunk, done: "Future[Done]") -> Done:
         try:
             return done.result()
-        except (FutureTimeoutError, ProcessExpired):
+        except ThumbNetError:
+            raise  # what is wrong is not one picture's fault
+        except Exception as error:
             if len(chunk) == 1:
-                return [self._culprit(chunk[0], done)], {}
+                return [self._again(pool, chunk[0], error)], {}
         outcomes = []
         for picture in chunk:
             # One at a time: each has all the time there is, and takes nothing with it.
-            alone = pool.schedule(_process, args=([picture],), timeout=self.picture_seconds)
-            outcomes += self._result(pool, [picture], alone)[0]
+            outcomes += self._result(pool, [picture], self._schedule(pool, picture))[0]
         return outcomes, {}
 
-    def _culprit(self, picture: ArchivePicture | Damage, done: "Future[Done]") -> Outcome:
-        slow = isinstance(done.exception(), FutureTimeoutError)
-        reason = f"takes more than {self.picture_seconds:g} s to decode" if slow else "ends the process that decodes it"
+    def _again(self, pool: ProcessPool, picture: ArchivePicture | Damage, error: Exception) -> Outcome:
+        """A process may end for want of memory that others had: by itself a picture has a second try."""
+        if isinstance(error, ProcessExpired):
+            try:
+                return self._schedule(pool, picture).result()[0][0]
+            except ThumbNetError:
+                raise
+            except Exception as second:
+                error = second
+        return self._culprit(picture, error)
+
+    def _schedule(self, pool: ProcessPool, picture: ArchivePicture | Damage) -> "Future[Done]":
+        return cast("Future[Done]", pool.schedule(_process, args=([picture],), timeout=self.picture_seconds))
+
+    def _culprit(self, picture: ArchivePicture | Damage, error: Exception) -> Outcome:
         if isinstance(picture, Damage):
             return Outcome(name=picture.name, target="", reason=picture.reason)
+        if isinstance(error, FutureTimeoutError):
+            reason = f"takes more than {self.picture_seconds:g} s to decode"
+        elif isinstance(error, ProcessExpired):
+            reason = "ends the process that decodes it"
+        else:
+            reason = f"cannot be made ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
         return Outcome(name=picture.name, target=picture.target, label=picture.label, reason=reason)
 
 
@@ -99,7 +120,11 @@ def _in_order(
 
 def _finish(maker: ThumbnailMaker, work: Work, outcomes: list[Outcome], seconds: dict[str, float]) -> Done:
     """The stages that a GPU leaves to this process."""
-    return encode_chunk(work.stored_as, downscale_chunk(maker, outcomes)), seconds
+    started = time.perf_counter()
+    downscaled = downscale_chunk(maker, outcomes)
+    between = time.perf_counter()
+    encoded = encode_chunk(work.stored_as, downscaled)
+    return encoded, {**seconds, "downscale": between - started, "encode": time.perf_counter() - between}
 
 
 def _context() -> multiprocessing.context.BaseContext:
@@ -125,4 +150,6 @@ def _process(chunk: Chunk) -> Done:
     maker, work = cast(ThumbnailMaker, _own["maker"]), cast(Work, _own["work"])
     if _own["whole"]:
         return process_chunk(maker, work.stored_as, chunk)
-    return decode_chunk(maker, chunk), {}
+    started = time.perf_counter()
+    decoded = decode_chunk(maker, chunk)
+    return decoded, {"read, decode, resize": time.perf_counter() - started}

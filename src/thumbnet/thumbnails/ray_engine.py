@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from thumbnet.devices import keep_freed_memory
-from thumbnet.errors import ConfigError, PictureError
+from thumbnet.errors import ConfigError
 from thumbnet.thumbnail_maker import ThumbnailMaker
 from thumbnet.thumbnails.blocks import ArchivePicture, Block, Damage, chunks_of
 from thumbnet.thumbnails.local_engine import LocalEngine
@@ -156,10 +156,10 @@ def _decoded(
         try:
             with _time_limit(limit):
                 decoded += decode_chunk(maker, [picture])
-        except PictureError as error:
+        except _Late:
             assert isinstance(picture, ArchivePicture)
-            late = Outcome(name=picture.name, target=picture.target, label=picture.label, reason=str(error))
-            decoded.append(late)
+            reason = f"takes more than {limit:g} s to decode"
+            decoded.append(Outcome(name=picture.name, target=picture.target, label=picture.label, reason=reason))
     return decoded, {"read, decode, resize": time.perf_counter() - started}
 
 
@@ -175,6 +175,10 @@ def _maker_here(work: Work) -> ThumbnailMaker:
     return _makers[key]
 
 
+class _Late(BaseException):
+    """The time is over; no ordinary exception, which whoever decodes could take for its own."""
+
+
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
     """Ends what takes longer, between two calls into a decoder."""
@@ -183,7 +187,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
         return
 
     def late(*_: object) -> None:
-        raise PictureError(f"takes more than {seconds:g} s to decode")
+        raise _Late
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)

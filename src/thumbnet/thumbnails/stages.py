@@ -4,6 +4,7 @@ Each stage is a function of plain values, so that both engines run the same ones
 in a process, Ray Data as stages of a pipeline. A picture that cannot be read goes through as a failure with its reason.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -21,15 +22,17 @@ from safetensors.torch import load
 from thumbnet.bundle import ThumbNet
 from thumbnet.config import DownscalerSettings, Fit
 from thumbnet.data.preprocessing import Preprocessing
-from thumbnet.errors import PictureError
+from thumbnet.errors import PictureError, StorageError
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.weights import weights_as_bytes
 from thumbnet.thumbnail_codec import ThumbnailFormat, encode
 from thumbnet.thumbnail_maker import ThumbnailMaker
 from thumbnet.thumbnails.blocks import ArchivePicture, Damage
+from thumbnet.thumbnails.naming import readable
 
 LARGEST_FILE = 1_000_000_000
 REMOTE = "://"
+_OUT_OF_REACH = (errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENODEV)
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -214,7 +217,15 @@ def _read(file: bytes | str, remote: dict[str, bytes | Exception]) -> bytes:
         answer = remote[file]
         if isinstance(answer, bytes):
             return answer
-        raise PictureError("no such file" if isinstance(answer, FileNotFoundError) else f"cannot be read ({answer})")
+        if isinstance(answer, FileNotFoundError):
+            raise PictureError("no such file")
+        if isinstance(answer, PermissionError):
+            raise PictureError("no permission to read it")
+        raise _unreachable(file, answer)
+    return _read_local(file)
+
+
+def _read_local(file: str) -> bytes:
     try:
         # A pipe or device of a picture's name would never end; opened without waiting, it is seen for what it is.
         with os.fdopen(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as opened:
@@ -229,7 +240,15 @@ def _read(file: bytes | str, remote: dict[str, bytes | Exception]) -> bytes:
     except PermissionError as error:
         raise PictureError("no permission to read it") from error
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _OUT_OF_REACH:
+            raise _unreachable(file, error) from error
         raise PictureError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def _unreachable(file: str, error: Exception) -> StorageError:
+    """A store or mount that does not answer says nothing of its pictures: they are for later, and no failures."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return StorageError(f"input: cannot reach {readable(file)} ({reason}); go on with --resume when it answers again")
 
 
 def _is_remote(file: bytes | str) -> bool:
