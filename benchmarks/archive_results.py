@@ -13,7 +13,8 @@ def speed(result: dict[str, Any]) -> str:
     lines = [
         "## Archives: pictures a second\n",
         f"`thumbnet thumbnail` beside ordinary thumbnails of {result['thumbnail_side']} px: PNG files in a mirrored folder,",
-        "two processes each, rounds in turn, medians, after start-up. Small: JPEGs of 500×375 px; large: of 4000×3000.\n",
+        "two processes each, rounds in turn, medians, after start-up. Small: JPEGs of 500×375 px; large: of 4000×3000.",
+        f"Other work was on the machine (load {result['load']} at the end): read ratios, not rates.\n",
         "| | small, pictures/s | large, pictures/s |",
         "| --- | ---: | ---: |",
     ]
@@ -118,6 +119,8 @@ def plan() -> str:
     writer_result, speeds, ray_result = (json.loads(file.read_text()) for file in files)
     core = {kind: speeds[kind]["pictures_per_second"]["thumbnet"] / speeds["workers"] for kind in ("small", "large")}
     share, rates = ray_result["ray_share_of_local"], writer_result["pictures_per_second"]
+    splits = [speeds[kind]["split_ms"] for kind in ("small", "large")]
+    shares = [split["downscale (E)"] / sum(split.values()) for split in splits]
     size = writer_result["thumbnail_bytes_a_picture"]
     lines = [
         "## A billion pictures, on paper\n",
@@ -137,8 +140,8 @@ def plan() -> str:
         "",
         f"- **Bytes.** Thumbnails take {size * BILLION / 1e12:.1f} TB as PNG, the manifest {ray_result['manifest_bytes_a_picture'] * BILLION / 1e9:.0f} GB. "
         "The pictures themselves are read once.",
-        "- **What costs.** Core-hours above all, four fifths of them decoding, resizing and encoding, which no accelerator for E",
-        "  changes; then reading the input, one request a picture unless it is in shards.",
+        f"- **What costs.** Core-hours above all; an accelerator takes over E alone, {shares[0]:.0%} of a small picture's time and",
+        f"  {shares[1]:.0%} of a large one's. Then reading the input, one request a picture unless it is in shards.",
         f"- **What breaks first.** The one writer: {rates['folder']:,.0f} files a second into a folder, {rates['webdataset']:,.0f} pictures into shards, "
         f"{rates['parquet']:,.0f} into",
         "  tables. Then file systems with a billion small files: use shards or tables. Then the manifest's files, one a block:",

@@ -77,7 +77,7 @@ def known_so_far() -> str:
         f"  ({shares[0]:.1f}% and {shares[1]:.1f}%).",
         "- **A bicubic thumbnail is enough** (`--downscaler.kind bicubic`): no gain of the learned downscaler over it",
         "  is shown on either data set, and it costs less and makes smaller files.",
-        "- **Not a network of a fifteenth of the compute at full size**, on elpv at equal compute, one seed: a smaller network",
+        "- **Not a small network at full size** at equal compute, on elpv, one seed: a smaller network",
         f"  from a random start reaches {tops['smaller_network']:.1f}%, the teacher pruned {tops['pruned']:.1f}%, students on thumbnails"
         f" {tops['bicubic_all']:.1f}%",
         "  (the last difference is within the noise; a smaller network with pretrained weights was not tried).",
