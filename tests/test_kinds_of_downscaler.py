@@ -124,8 +124,8 @@ def test_at_ratio_1_the_thumbnail_is_the_picture_and_the_student_trains(
     pixels = torch.randint(0, 256, (3, 32, 32)) / 255
     picture = image_to_picture(pixels)
     assert torch.equal(picture_to_image(picture), bundle.thumbnails(picture_to_image(picture)[None])[0])
-    main(["thumbnail", settings.output, str(photos / "val"), str(tmp_path / "thumbnails"), "--allow-code"])
-    assert Image.open(tmp_path / "thumbnails" / "round" / "000.png").size == (32, 32)
+    main(["thumbnail", settings.output, str(photos / "val"), str(tmp_path / "out"), "--allow-code"])
+    assert Image.open(tmp_path / "out" / "thumbnails" / "round" / "000.png").size == (32, 32)
 
 
 def test_settings_of_full_size_are_settings_for_training_a_teacher_too(tiny_settings: Settings) -> None:

@@ -16,6 +16,7 @@ from conftest import tiny_values
 from row_makers import write_parquet, write_shards, write_table
 from thumbnet import StepTensors, Term, ThumbNet, fit, train_teacher
 from thumbnet.config import DownscalerSettings, LossSettings, OptimizerSettings, ViewSettings
+from thumbnet.data.preprocessing import picture_to_image
 from thumbnet.errors import ConfigError, DataError
 from thumbnet.evaluation import evaluate
 from thumbnet.run_folder import RunFolder
@@ -144,7 +145,7 @@ def test_the_report_of_several_labels_says_what_is_measured(multilabel_run: Path
 def test_a_bundle_of_several_labels_gives_scores_that_stand_alone(multilabel_run: Path, photos: Path) -> None:
     bundle = ThumbNet.load(multilabel_run, allow_code=True)
     picture = Image.open(photos / "val" / "round" / "000.png")
-    logits = bundle.logits(bundle._thumbnail_values(picture))[0]
+    logits = bundle.logits(picture_to_image(bundle.thumbnail(picture)).unsqueeze(0))[0]
     scores = {one.label: one.score for one in bundle.classify(picture, top=2).ranked}
     assert scores == pytest.approx(dict(zip(bundle.labels, torch.sigmoid(logits).tolist(), strict=True)))
 
