@@ -14,7 +14,7 @@ SOURCE = Path(thumbnet.__file__).parent
 # From the bottom up. A room may import its own layer and those above it in this list, which are lower in the building.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("config", "storage", "profiling", "thumbnail_codec"),
+    ("config", "storage", "profiling", "thumbnail_codec", "classification"),
     ("data",),
     ("networks",),
     ("losses", "naturalness", "retrieval"),

@@ -13,7 +13,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from thumbnet.bundle import Classification, ThumbNet
+    from thumbnet.bundle import ThumbNet
+    from thumbnet.classification import Classification
     from thumbnet.comparison.recipe_comparison import compare
     from thumbnet.comparison.sweep import sweep
     from thumbnet.config import (
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "thumbnet.bundle": ("Classification", "ThumbNet"),
+    "thumbnet.bundle": ("ThumbNet",),
+    "thumbnet.classification": ("Classification",),
     "thumbnet.comparison.recipe_comparison": ("compare",),
     "thumbnet.comparison.sweep": ("sweep",),
     "thumbnet.config": (

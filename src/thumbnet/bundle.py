@@ -5,9 +5,9 @@ only when told to.
 """
 
 import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from PIL import Image
@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thumbnet.bundle_description import BundleDescription, bundle_folder, read_description, write_description
+from thumbnet.classification import Classification, Given, check_top, ranked_classes, what_is_given
 from thumbnet.config import DownscalerSettings, Fit, TrainSettings
 from thumbnet.data.preprocessing import Preprocessing, normalise, picture_to_image
+from thumbnet.data.working_view import PictureSource
 from thumbnet.errors import ConfigError
 from thumbnet.hub import BUNDLE_FILES, HubBundle
 from thumbnet.model_card import CardFacts, run_of_bundle
@@ -31,36 +33,9 @@ from thumbnet.networks.student_start import Colours
 from thumbnet.networks.weights import load_weights, weights_as_bytes
 from thumbnet.profiling import count_macs, count_parameters
 from thumbnet.storage import write_atomically
-from thumbnet.thumbnail_maker import PictureSource, ThumbnailMaker
+from thumbnet.thumbnail_maker import ThumbnailMaker
 
 _, DOWNSCALER_FILE, STUDENT_FILE = BUNDLE_FILES
-Given = Literal["picture", "thumbnail"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ranked:
-    """One class and its probability."""
-
-    label: str
-    score: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Classification:
-    """The answer for one picture.
-
-    Attributes:
-        label: The most probable class.
-        score: Its probability, 0 to 1.
-        ranked: The `top` most probable classes, best first. Where a picture may have several labels, each score is the
-            probability that it has this one.
-        given: Whether the input was taken as a full `picture` or as a ready `thumbnail`.
-    """
-
-    label: str
-    score: float
-    ranked: tuple[Ranked, ...]
-    given: Given
 
 
 class ThumbNet(HubBundle):
@@ -236,19 +211,12 @@ class ThumbNet(HubBundle):
                 no pictures.
             PictureError: If it cannot be read, or is too small or too large to be a picture.
         """
-        if top < 1:
-            raise ConfigError(f"top is {top}, but must be 1 or more")
+        check_top(top)
         maker = ThumbnailMaker(self.downscaler, self.description.preprocessing, self.description.ratio)
         upright, _ = maker.open(picture)
-        sides = (self.thumbnail_side, self.thumbnail_side)
-        given = given or ("thumbnail" if upright.size == sides and self.makes_pictures else "picture")
+        given = what_is_given(upright.size, self.thumbnail_side, given or (None if self.makes_pictures else "picture"))
         if given == "thumbnail":
             self.require_pictures()
-        if given == "thumbnail" and upright.size != sides:
-            found = f"{upright.width}×{upright.height} px"
-            raise ConfigError(
-                f"given as thumbnail, but {found}; thumbnails of this bundle are {sides[0]}×{sides[1]} px"
-            )
         values = (
             picture_to_image(upright).unsqueeze(0).to(self._device)
             if given == "thumbnail"
@@ -256,12 +224,7 @@ class ThumbNet(HubBundle):
         )
         logits = self.logits(values)[0].float()
         scores = torch.sigmoid(logits) if self.description.multilabel else functional.softmax(logits, dim=0)
-        best = scores.topk(min(top, len(self.labels)))
-        ranked = tuple(
-            Ranked(label=self.labels[int(index)], score=float(score))
-            for score, index in zip(best.values, best.indices, strict=True)
-        )
-        return Classification(label=ranked[0].label, score=ranked[0].score, ranked=ranked, given=given)
+        return ranked_classes(scores.cpu().numpy(), self.labels, top, given)
 
     @torch.no_grad()
     def logits(self, thumbnail: Tensor) -> Tensor:

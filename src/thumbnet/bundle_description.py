@@ -13,7 +13,7 @@ from thumbnet.config import (
     check_ratio,
     student_channels,
 )
-from thumbnet.data.preprocessing import Preprocessing
+from thumbnet.data.working_view import Preprocessing
 from thumbnet.errors import CheckpointError, ConfigError
 from thumbnet.storage import write_json
 

@@ -4,7 +4,6 @@ Needs E alone, so a process that only makes thumbnails holds no student. Pixels 
 which may run in different processes.
 """
 
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -14,11 +13,11 @@ from PIL import Image
 from torch import nn
 
 from thumbnet.config import Fit
-from thumbnet.data.pictures import PictureFacts, facts_of, read_picture_and_facts, upright_rgb
-from thumbnet.data.preprocessing import Preprocessing, levels_to_values, whole_view, working_view
+from thumbnet.data.pictures import PictureFacts
+from thumbnet.data.preprocessing import Preprocessing, levels_to_values
+from thumbnet.data.working_view import PictureSource, open_picture, view_of
 from thumbnet.errors import ConfigError
 
-PictureSource = Image.Image | Path | str | bytes
 # More at a time would only fill the processor's caches; measured on two cores.
 AT_ONCE_ON_CPU = 16
 
@@ -48,23 +47,12 @@ class ThumbnailMaker:
     def open(self, source: PictureSource) -> tuple[Image.Image, PictureFacts]:
         """A picture as upright 8-bit RGB in sRGB, and what its file says.
 
-        A large JPEG file is decoded at the smallest size that still has more pixels than the working view; an opened
-        picture is taken with all its pixels.
+        See `data.working_view.open_picture`.
 
         Raises:
             PictureError: If it cannot be read, or is too small or too large to be a picture.
         """
-        if isinstance(source, Image.Image):
-            upright = upright_rgb(source)
-            return upright, facts_of(source)
-        return read_picture_and_facts(source, self._at_least)
-
-    @property
-    def _at_least(self) -> int | None:
-        if self.fit == "short-side":
-            return self.preprocessing.image_side
-        # A border is left where the long side fits, so the short side may need any number of pixels.
-        return None if self.preprocessing.crop_mode == "border" else self.preprocessing.resize_side
+        return open_picture(source, self.preprocessing, self.fit)
 
     def view(self, picture: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
         """The working view of a picture that `open` gave.
@@ -72,9 +60,7 @@ class ThumbnailMaker:
         Raises:
             PictureError: If the whole is asked for of a picture too long to keep.
         """
-        if self.fit == "crop":
-            return np.array(working_view(picture, self.preprocessing))
-        return np.array(whole_view(picture, self.preprocessing, self.ratio))
+        return view_of(picture, self.preprocessing, self.ratio, self.fit)
 
     @torch.inference_mode()
     def thumbnails(

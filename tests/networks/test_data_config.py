@@ -124,7 +124,7 @@ def test_every_recipe_of_torchvision_is_taken_over_whole() -> None:
             preprocessing = torchvision_preprocessing(recipe)
             assert [preprocessing.image_side] == recipe.crop_size
             assert [preprocessing.resize_side] == recipe.resize_size, weights
-            assert preprocessing.filter == recipe.interpolation
+            assert preprocessing.interpolation == recipe.interpolation.value
             assert (list(preprocessing.mean), list(preprocessing.std)) == (recipe.mean, recipe.std)
             found += 1
     assert found > 100

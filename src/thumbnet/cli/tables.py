@@ -6,7 +6,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from thumbnet.bundle import Classification, ThumbNet
+from thumbnet.bundle import ThumbNet
+from thumbnet.classification import Classification
 from thumbnet.comparison.results import Results
 from thumbnet.comparison.table import cells
 from thumbnet.networks.student import in_words

@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 from PIL import Image
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 
 from thumbnet.config import ViewSettings
 from thumbnet.data.preprocessing import Preprocessing, image_to_picture, normalise, picture_to_image
@@ -25,7 +25,7 @@ def view_transform(settings: ViewSettings, preprocessing: Preprocessing) -> v2.T
             preprocessing.image_side,
             scale=settings.scale,
             ratio=settings.aspect,
-            interpolation=preprocessing.filter,
+            interpolation=InterpolationMode(preprocessing.interpolation),
         )
     ]
     if settings.dihedral:
