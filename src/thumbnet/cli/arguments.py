@@ -24,6 +24,7 @@ SWITCHES = (
     "--sync_batchnorm",
     "--compile",
     "--train",
+    "--int8",
 )
 # Settings that hold several values may be given as `a,b,c`.
 LISTS = (

@@ -16,6 +16,7 @@ from thumbnet.config import (
     ColumnSettings,
     CompareSettings,
     DownscalerSettings,
+    ExportSettings,
     FeatureMappingSettings,
     StudentSettings,
     SweepSettings,
@@ -49,6 +50,7 @@ def build_parser() -> Parser:
     commands.add_subcommand("sweep", _sweep_parser(), help="find the cheapest ratio and student that lose little")
     commands.add_subcommand("predict", _predict_parser(), help="classify pictures or thumbnails")
     commands.add_subcommand("thumbnail", _thumbnail_parser(), help="make thumbnails of a whole archive of pictures")
+    commands.add_subcommand("export", _export_parser(), help="write a run as graphs that need no torch")
     commands.add_subcommand("info", _info_parser(), help="what a run is, or what a teacher's student would cost")
     commands.add_subcommand("report", _run_parser(), help="write a run's report.html again")
     commands.add_subcommand("push", _push_parser(), help="upload a run's bundle and its model card to the Hub")
@@ -206,4 +208,11 @@ def _thumbnail_parser() -> Parser:
         "--measure", action="store_true", help="Then classify stored thumbnails that carry a label, and say how well."
     )
     parser.add_argument("--device", type=str, default="cpu", help="Where the local engine's downscaler runs.")
+    return parser
+
+
+def _export_parser() -> Parser:
+    parser = _run_parser("A run or bundle folder.")
+    parser.add_class_arguments(ExportSettings)
+    parser.add_argument("--overwrite", action="store_true", help="Replace the export in --output.")
     return parser

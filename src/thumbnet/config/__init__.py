@@ -7,6 +7,7 @@ Knows values only: no torch, no files, no networks. The same dataclasses are the
 from thumbnet.config.archive import ArchiveSettings, Container, Fit
 from thumbnet.config.comparison import CompareSettings, SweepSettings
 from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, ViewSettings
+from thumbnet.config.export import ExportSettings
 from thumbnet.config.losses import LossSettings, OptimizerSettings
 from thumbnet.config.networks import (
     FIXED_DOWNSCALERS,
@@ -40,6 +41,7 @@ __all__ = [
     "Container",
     "DownscalerKind",
     "DownscalerSettings",
+    "ExportSettings",
     "FeatureMappingSettings",
     "Fit",
     "LossSettings",

@@ -1,0 +1,123 @@
+"""The working view as an ONNX graph: what `data.working_view` does with Pillow, for a decoded picture of any size.
+
+ONNX's antialiased `Resize` on 8-bit planes is Pillow's filter in fixed point: levels differ by one at most, in fewer
+than one of a hundred. What it leaves out: a strip more than 300 times as long as wide is not cut before the resize.
+"""
+
+from typing import Any
+
+from thumbnet.data.working_view import Preprocessing
+from thumbnet.errors import ExportError
+
+OPSET = 18
+IR_VERSION = 10
+_FILTERS = {
+    "bicubic": 'mode = "cubic", antialias = 1, cubic_coeff_a = -0.5, exclude_outside = 1',
+    "bilinear": 'mode = "linear", antialias = 1, exclude_outside = 1',
+    "nearest": 'mode = "nearest", nearest_mode = "round_prefer_ceil"',
+}
+# To what each side is resized, of `sides` = [height, width].
+_SIZES = {
+    "center": """
+  short = ReduceMin <keepdims = 1> (sides)
+  scaled = Mul (sides, resize_side)
+  size = Div (scaled, short)""",
+    "squash": """
+  ones = Div (sides, sides)
+  size = Mul (ones, resize_side)""",
+    "border": """
+  exact = Cast <to = 11> (sides)
+  long = ReduceMax <keepdims = 1> (exact)
+  wanted = Cast <to = 11> (resize_side)
+  scale = Div (long, wanted)
+  scaled = Div (exact, scale)
+  rounded = Round (scaled)
+  whole = Cast <to = 7> (rounded)
+  size = Max (whole, one)""",
+}
+_GRAPH = """
+<ir_version: {ir}, opset_import: ["" : {opset}]>
+working_view (uint8[batch, height, width, 3] picture) => (uint8[batch, {side}, {side}, 3] view)
+<
+  int64[1] zero = {{0}}, int64[1] one = {{1}}, int64[1] two = {{2}}, int64[1] four = {{4}},
+  int64[1] side = {{{side}}}, int64[1] resize_side = {{{resize_side}}}, int64[2] no_padding = {{0, 0}},
+  int64[2] spatial = {{2, 3}}, double[1] half = {{0.5}}, int32[1, 3, 1, 1] fill = {{{fill}}}
+>
+{{
+  planes = Transpose <perm = [0, 3, 1, 2]> (picture)
+  shape = Shape (planes)
+  outer = Slice (shape, zero, two)
+  sides = Slice (shape, two, four)
+{size}
+  sizes = Concat <axis = 0> (outer, size)
+  resized = Resize <{filter}, coordinate_transformation_mode = "half_pixel"> (planes, , , sizes)
+  above_fill = Cast <to = 6> (resized)
+  beside = Sub (above_fill, fill)
+  short_of = Sub (side, size)
+  missing = Max (short_of, zero)
+  before = Div (missing, two)
+  after = Sub (missing, before)
+  pads = Concat <axis = 0> (no_padding, before, no_padding, after)
+  padded = Pad (beside, pads)
+  back = Add (padded, fill)
+  filled = Cast <to = 2> (back)
+  filled_size = Add (size, missing)
+  surplus = Sub (filled_size, side)
+  surplus_exact = Cast <to = 11> (surplus)
+  middle = Mul (surplus_exact, half)
+  middle_rounded = Round (middle)
+  start = Cast <to = 7> (middle_rounded)
+  end = Add (start, side)
+  cropped = Slice (filled, start, end, spatial)
+  view = Transpose <perm = [0, 2, 3, 1]> (cropped)
+}}
+"""
+
+
+def working_view_graph(preprocessing: Preprocessing) -> Any:
+    """The graph, from uint8 `[batch, height, width, 3]` to uint8 `[batch, image_side, image_side, 3]`.
+
+    Raises:
+        ExportError: If ONNX has no such filter.
+    """
+    import onnx
+
+    if preprocessing.interpolation not in _FILTERS:
+        problem = f"ONNX resizes by {', '.join(_FILTERS)}, not by {preprocessing.interpolation}"
+        raise ExportError(f"{problem} as this bundle does; train with another interpolation")
+    fill = [round(255 * value) for value in preprocessing.mean] if preprocessing.crop_mode == "border" else [0, 0, 0]
+    text = _GRAPH.format(
+        ir=IR_VERSION,
+        opset=OPSET,
+        side=preprocessing.image_side,
+        resize_side=preprocessing.resize_side,
+        fill=", ".join(str(level) for level in fill),
+        size=_SIZES[preprocessing.crop_mode],
+        filter=_FILTERS[preprocessing.interpolation],
+    )
+    return onnx.parser.parse_model(text)
+
+
+def in_one(view: Any, downscaler: Any, student: Any) -> Any:
+    """The three graphs as one: from uint8 pictures of any size to `thumbnail` and `probabilities`."""
+    from onnx import compose
+
+    parts = [compose.add_prefix(part, name) for part, name in ((view, "v_"), (downscaler, "e_"), (student, "s_"))]
+    begun = compose.merge_models(parts[0], parts[1], [("v_view", "e_picture")])
+    whole = compose.merge_models(
+        begun,
+        parts[2],
+        [("e_thumbnail", "s_thumbnail")],
+        outputs=["e_thumbnail", "s_probabilities"],
+    )
+    _rename(whole, {"v_picture": "picture", "e_thumbnail": "thumbnail", "s_probabilities": "probabilities"})
+    return whole
+
+
+def _rename(model: Any, names: dict[str, str]) -> None:
+    for value in (*model.graph.input, *model.graph.output):
+        value.name = names.get(value.name, value.name)
+    for node in model.graph.node:
+        for values in (node.input, node.output):
+            for place, name in enumerate(values):
+                values[place] = names.get(name, name)
