@@ -1,0 +1,48 @@
+"""Settings of `thumbnet serve`: where it listens, and how much it takes on."""
+
+from dataclasses import dataclass
+
+from thumbnet.config.checks import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeSettings:
+    """A server that classifies pictures and makes thumbnails.
+
+    Attributes:
+        host: Address to listen on; by default this machine only.
+        port: Port to listen on; 0 takes a free one.
+        token_file: A file with a token; requests then need `Authorization: Bearer TOKEN`, but for health and metrics.
+        queue: Requests that are taken on at a time, being read, decoded or waiting; more are answered with 503.
+        batch: Most pictures that go through the networks together.
+        wait_ms: How long the first picture of a batch waits for others.
+        decoders: Threads that decode; by default one a core.
+        threads: Threads of the networks; by default one a core.
+        max_bytes: Largest body of a request.
+        max_pixels: Largest picture, in pixels.
+        max_pictures: Most pictures of one request to /classify/batch.
+        request_seconds: A request that takes longer is answered with 504.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    token_file: str | None = None
+    queue: int = 64
+    batch: int = 16
+    wait_ms: float = 2.0
+    decoders: int | None = None
+    threads: int | None = None
+    max_bytes: int = 20_000_000
+    max_pixels: int = 50_000_000
+    max_pictures: int = 32
+    request_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.port <= 65535, "port", self.port, "from 0 to 65535")
+        for name in ("queue", "batch", "max_bytes", "max_pixels", "max_pictures"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name in ("decoders", "threads"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, name, value, "1 or more")
+        require(self.wait_ms >= 0, "wait_ms", self.wait_ms, "0 or more")
+        require(self.request_seconds > 0, "request_seconds", self.request_seconds, "more than 0")

@@ -1,0 +1,1 @@
+"""The server of `thumbnet serve`: pictures or thumbnails over HTTP, by onnxruntime, without torch."""

@@ -1,0 +1,223 @@
+"""The server's interface, with networks that say what they are told."""
+
+import asyncio
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("fastapi", reason="the server's packages are not installed: pip install 'thumbnet[serve]'")
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from thumbnet.config.serve import ServeSettings
+from thumbnet.data.pictures import read_picture
+from thumbnet.deployment.server.app import create_app
+from thumbnet.deployment.server.work import Decoded
+from thumbnet.errors import ConfigError, PictureError
+
+SIDE = 8
+
+
+class Greys:
+    """Three classes: dark, grey and bright, by a picture's mean; what it was asked is kept."""
+
+    labels = ("dark", "grey", "bright")
+    thumbnail_side = SIDE
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.broken = False
+
+    def decode(self, content: bytes, given: Any, max_pixels: int) -> Decoded:
+        picture = read_picture(content)
+        if picture.width * picture.height > max_pixels:
+            raise PictureError(f"{picture.width}×{picture.height} pixels, more than {max_pixels}")
+        small = picture.size == (SIDE, SIDE)
+        if given == "thumbnail" and not small:
+            raise ConfigError("given as thumbnail, but of another size")
+        kind = given or ("thumbnail" if small else "picture")
+        return Decoded(pixels=np.asarray(picture if kind == "thumbnail" else picture.resize((32, 32))), given=kind)
+
+    def thumbnails(self, views: np.ndarray) -> np.ndarray:
+        self.gate.wait(10)
+        if self.broken:
+            raise RuntimeError("/secret/place is missing")
+        self.batches.append(len(views))
+        return views[:, ::4, ::4]
+
+    def scores(self, thumbnails: np.ndarray) -> np.ndarray:
+        means = thumbnails.reshape(len(thumbnails), -1).mean(1)
+        scores = np.stack([-abs(means - middle) for middle in (0, 128, 255)], 1)
+        return np.exp(scores / 50) / np.exp(scores / 50).sum(1, keepdims=True)
+
+
+@pytest.fixture
+def greys() -> Greys:
+    return Greys()
+
+
+@pytest.fixture
+def client(greys: Greys) -> Iterator[Callable[..., TestClient]]:
+    opened: list[TestClient] = []
+
+    def make(token: str | None = None, **limits: Any) -> TestClient:
+        app = create_app(greys, ServeSettings(**limits), token)
+        opened.append(TestClient(app, raise_server_exceptions=False).__enter__())
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.__exit__(None, None, None)
+
+
+def png(level: int, side: int = 40) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side), (level,) * 3).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_picture_is_classified_raw_or_from_a_form(client: Callable[..., TestClient]) -> None:
+    server = client()
+    raw = server.post("/classify?top=2", content=png(250))
+    assert raw.status_code == 200
+    answer = raw.json()
+    assert (answer["label"], answer["given"], len(answer["ranked"])) == ("bright", "picture", 2)
+    assert answer["score"] == answer["ranked"][0]["score"] > answer["ranked"][1]["score"]
+    assert set(answer["milliseconds"]) == {"decode", "networks"}
+    form = server.post("/classify", files={"anything": ("a.jpg", png(3), "image/jpeg")})
+    assert form.json()["label"] == "dark", "what it is follows from its bytes, not from its name"
+
+
+def test_a_ready_thumbnail_skips_the_downscaler(client: Callable[..., TestClient], greys: Greys) -> None:
+    answer = client().post("/classify", content=png(130, SIDE)).json()
+    assert (answer["label"], answer["given"]) == ("grey", "thumbnail")
+    assert greys.batches == []
+    assert client().post("/classify?given=thumbnail", content=png(130)).status_code == 422
+
+
+@pytest.mark.parametrize(("name", "kind"), [("png", "PNG"), ("webp", "WEBP"), ("jpeg", "JPEG")])
+def test_a_thumbnail_comes_back_as_a_file(name: str, kind: str, client: Callable[..., TestClient]) -> None:
+    answer = client().post(f"/thumbnail?format={name}", content=png(77))
+    assert (answer.status_code, answer.headers["content-type"]) == (200, f"image/{name}")
+    with Image.open(io.BytesIO(answer.content)) as made:
+        assert (made.format, made.size) == (kind, (SIDE, SIDE))
+
+
+def test_a_batch_answers_in_order_and_names_what_failed(client: Callable[..., TestClient]) -> None:
+    files = [("files", (f"{level}.png", png(level))) for level in (0, 128, 255)]
+    files.insert(1, ("files", ("bad.png", b"no picture")))
+    answers = client().post("/classify/batch", files=files).json()
+    assert [answer.get("label") for answer in answers] == ["dark", None, "grey", "bright"]
+    assert "not a picture" in answers[1]["error"]
+
+
+def test_what_cannot_be_answered_has_a_status_and_a_reason(client: Callable[..., TestClient]) -> None:
+    server = client(max_bytes=5000, max_pixels=10_000, max_pictures=2)
+    cases = [
+        ("/classify", {"content": b""}, 400, "empty"),
+        ("/classify", {"content": b"x" * 6000}, 413, "5,000 bytes"),
+        ("/classify", {"content": b"hello"}, 415, "not a picture"),
+        ("/classify", {"content": png(1)[:60]}, 422, "cannot be read"),
+        ("/classify", {"content": png(1, 200)}, 413, "more than"),
+        ("/classify?top=0", {"content": png(1)}, 422, "top"),
+        ("/classify?given=nothing", {"content": png(1)}, 422, "given"),
+        ("/thumbnail?format=png&quality=3", {"content": png(1)}, 422, "png loses nothing"),
+        ("/classify", {"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "form"),
+        ("/classify", {"data": {"a": "b"}, "files": {"": ("", b"")}}, 400, "form"),
+        ("/classify/batch", {"files": [("f", ("a", png(1)))] * 3}, 413, "more than 2 pictures"),
+    ]
+    for path, request, status, words in cases:
+        answer = server.post(path, **request)
+        assert (answer.status_code, words in answer.json()["error"]) == (status, True), (path, answer.text)
+
+
+def chunked(size: int) -> Iterator[bytes]:
+    for _ in range(size // 1000):
+        yield b"x" * 1000
+
+
+def test_a_body_that_does_not_say_how_long_it_is_is_cut_off(client: Callable[..., TestClient]) -> None:
+    assert client(max_bytes=5000).post("/classify", content=chunked(50_000)).status_code == 413
+
+
+def test_a_fault_of_ours_tells_nothing_of_this_machine(client: Callable[..., TestClient], greys: Greys) -> None:
+    server = client()
+    greys.broken = True
+    answer = server.post("/classify", content=png(1))
+    assert (answer.status_code, "secret" in answer.text, "Traceback" in answer.text) == (500, False, False)
+    greys.broken = False
+    assert server.post("/classify", content=png(1)).status_code == 200, "the next one is answered"
+
+
+def test_a_token_is_asked_for_where_there_is_one(client: Callable[..., TestClient]) -> None:
+    server = client("geheim-é")
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic geheim"}):
+        answer = server.post("/classify", content=png(1), headers=headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    right = {"authorization": "Bearer geheim-é".encode()}
+    assert server.post("/classify", content=png(1), headers=right).status_code == 200
+    assert {server.get(path).status_code for path in ("/healthz", "/readyz", "/metrics")} == {200}
+
+
+def test_counters_and_headers(client: Callable[..., TestClient]) -> None:
+    server = client()
+    answer = server.post("/classify", content=png(1))
+    server.get("/nowhere")
+    counted = server.get("/metrics").text
+    assert 'thumbnet_requests_total{path="/classify",status="200"} 1.0' in counted
+    assert 'thumbnet_requests_total{path="other",status="404"} 1.0' in counted
+    assert "thumbnet_requests_in_progress 0.0" in counted
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "server" not in answer.headers
+
+
+def gathered(app: FastAPI, requests: int, act: Callable[[], None]) -> list[httpx.Response]:
+    """Answers to requests that are all sent at once; `act` happens once they are on their way."""
+
+    async def run() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app)
+        async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://t") as one:
+            sent = [asyncio.create_task(one.post("/classify", content=png(level))) for level in range(requests)]
+            await asyncio.sleep(0.5)
+            act()
+            return list(await asyncio.gather(*sent))
+
+    return asyncio.run(run())
+
+
+def test_requests_at_the_same_time_go_through_the_networks_together(greys: Greys) -> None:
+    app = create_app(greys, ServeSettings(batch=4, wait_ms=20))
+    greys.gate.clear()
+    answers = gathered(app, 9, greys.gate.set)
+    assert {answer.status_code for answer in answers} == {200}
+    assert sum(greys.batches) == 9
+    assert max(greys.batches) == 4
+
+
+def test_overload_is_told_at_once_and_nothing_that_was_taken_on_is_lost(greys: Greys) -> None:
+    app = create_app(greys, ServeSettings(queue=5))
+    greys.gate.clear()
+    answers = gathered(app, 12, greys.gate.set)
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [200] * 5 + [503] * 7
+    assert all(answer.headers["retry-after"] == "1" for answer in answers if answer.status_code == 503)
+
+
+def test_a_request_that_takes_too_long_is_given_up(greys: Greys) -> None:
+    app = create_app(greys, ServeSettings(request_seconds=0.2))
+    greys.gate.clear()
+    started = time.monotonic()
+    answers = gathered(app, 2, greys.gate.set)
+    assert [answer.status_code for answer in answers] == [504, 504]
+    assert time.monotonic() - started < 5
+    assert app.state.service.taken == 0
