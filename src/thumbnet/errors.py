@@ -22,6 +22,14 @@ class PictureError(DataError):
     """One picture cannot be read; the message holds the reason without the picture's name."""
 
 
+class UnknownPictureError(PictureError):
+    """The bytes are of no picture format that is read."""
+
+
+class LargePictureError(PictureError):
+    """The picture has more pixels, or longer sides, than are taken on."""
+
+
 class NetworkError(ThumbNetError):
     """A teacher or student cannot be built: unknown name, wrong number of classes, thumbnail too small."""
 

@@ -16,16 +16,30 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, _imaging
 
 from thumbnet.data.colour import colour_profile, to_srgb
-from thumbnet.errors import PictureError
+from thumbnet.errors import LargePictureError, PictureError, UnknownPictureError
 
 MINIMUM_SIDE = 2
 MAXIMUM_PIXELS = 178_000_000  # just below where Pillow itself refuses
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 # Only what the suffixes promise: Pillow would hand a PostScript file to an interpreter, whatever its name is.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-
-
 _ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureLimits:
+    """How large a picture may be; a larger one is refused before it is decoded.
+
+    Attributes:
+        pixels: Most of them.
+        side: Longest side, px; by default any.
+    """
+
+    pixels: int = MAXIMUM_PIXELS
+    side: int | None = None
+
+
+NO_BOMBS = PictureLimits()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,14 +81,16 @@ def read_picture(source: Path | str | bytes, at_least: int | None = None) -> Ima
     return read_picture_and_facts(source, at_least)[0]
 
 
-def read_picture_and_facts(source: Path | str | bytes, at_least: int | None = None) -> tuple[Image.Image, PictureFacts]:
-    """`read_picture`, and what the file says of it."""
+def read_picture_and_facts(
+    source: Path | str | bytes, at_least: int | None = None, limits: PictureLimits = NO_BOMBS
+) -> tuple[Image.Image, PictureFacts]:
+    """`read_picture` within limits, and what the file says of it."""
     try:
         if isinstance(source, bytes):
-            return _decode(BytesIO(source), len(source), at_least)
+            return _decode(BytesIO(source), len(source), at_least, limits)
         with open(source, "rb") as file:
             size_bytes = Path(source).stat().st_size
-            return _decode(file, size_bytes, at_least)
+            return _decode(file, size_bytes, at_least, limits)
     except PictureError:
         raise
     except FileNotFoundError as error:
@@ -84,7 +100,7 @@ def read_picture_and_facts(source: Path | str | bytes, at_least: int | None = No
     except PermissionError as error:
         raise PictureError("no permission to read it") from error
     except UnidentifiedImageError as error:
-        raise PictureError("not a picture in a known format, or damaged at its start") from error
+        raise UnknownPictureError("not a picture in a known format, or damaged at its start") from error
     except Exception as error:
         # Pillow's decoders answer damaged bytes with almost any exception.
         if isinstance(error, OSError) and error.strerror:
@@ -135,13 +151,15 @@ def _orientation(picture: Image.Image) -> int:
     return orientation if 1 <= orientation <= 8 else 1
 
 
-def _decode(file: object, size_bytes: int, at_least: int | None) -> tuple[Image.Image, PictureFacts]:
+def _decode(
+    file: object, size_bytes: int, at_least: int | None, limits: PictureLimits
+) -> tuple[Image.Image, PictureFacts]:
     if size_bytes == 0:
         raise PictureError("the file is empty (0 bytes)")
     with _SILENCE:
         try:
             with Image.open(file, formats=_FORMATS) as picture:  # type: ignore[arg-type]
-                _check_size(picture)
+                _check_size(picture, limits)
                 size = picture.size
                 if at_least is not None:
                     picture.draft(None, (at_least, at_least))
@@ -149,16 +167,20 @@ def _decode(file: object, size_bytes: int, at_least: int | None) -> tuple[Image.
                 return upright, replace(facts_of(picture), width=size[0], height=size[1])
         except Image.DecompressionBombError as error:
             limit = f"more than {MAXIMUM_PIXELS // 10**6} megapixels"
-            raise PictureError(f"{limit}, taken for a decompression bomb") from error
+            raise LargePictureError(f"{limit}, taken for a decompression bomb") from error
 
 
-def _check_size(picture: Image.Image) -> None:
+def _check_size(picture: Image.Image, limits: PictureLimits = NO_BOMBS) -> None:
     width, height = picture.size
     if min(width, height) < MINIMUM_SIDE:
         raise PictureError(f"{width}×{height} pixels hold no picture")
     if width * height > MAXIMUM_PIXELS:
         megapixels = f"{width}×{height} pixels, more than {MAXIMUM_PIXELS // 10**6} megapixels"
-        raise PictureError(f"{megapixels}, taken for a decompression bomb")
+        raise LargePictureError(f"{megapixels}, taken for a decompression bomb")
+    if width * height > limits.pixels:
+        raise LargePictureError(f"{width}×{height} pixels, more than {limits.pixels:,} pixels")
+    if limits.side is not None and max(width, height) > limits.side:
+        raise LargePictureError(f"{width}×{height} pixels, a side of more than {limits.side:,}")
 
 
 class _Silence:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from thumbnet.config import Fit
-from thumbnet.data.pictures import PictureFacts, facts_of, read_picture_and_facts, upright_rgb
+from thumbnet.data.pictures import NO_BOMBS, PictureFacts, PictureLimits, facts_of, read_picture_and_facts, upright_rgb
 from thumbnet.errors import ConfigError, PictureError
 
 Pixels = NDArray[np.uint8]
@@ -127,12 +127,12 @@ def whole_view(picture: Image.Image, preprocessing: Preprocessing, ratio: int) -
 
 
 def open_picture(
-    source: PictureSource, preprocessing: Preprocessing, fit: Fit = "crop"
+    source: PictureSource, preprocessing: Preprocessing, fit: Fit = "crop", limits: PictureLimits = NO_BOMBS
 ) -> tuple[Image.Image, PictureFacts]:
     """A picture as upright 8-bit RGB in sRGB, and what its file says.
 
     A large JPEG file is decoded at the smallest size that still has more pixels than the working view; an opened
-    picture and an array are taken with all their pixels.
+    picture and an array are taken with all their pixels; `limits` are for files.
 
     Raises:
         PictureError: If it cannot be read, or is too small or too large to be a picture.
@@ -147,7 +147,7 @@ def open_picture(
         at_least = preprocessing.image_side
     elif preprocessing.crop_mode == "border":
         at_least = None  # a border is left where the long side fits, so the short side may need any number of pixels
-    return read_picture_and_facts(source, at_least)
+    return read_picture_and_facts(source, at_least, limits)
 
 
 def view_of(picture: Image.Image, preprocessing: Preprocessing, ratio: int, fit: Fit = "crop") -> Pixels:

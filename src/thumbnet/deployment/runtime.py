@@ -32,12 +32,14 @@ class ThumbNetRuntime:
         description: Labels, sides, preprocessing.
         downscaler: From uint8 pictures `[batch, height, width, 3]` to uint8 thumbnails.
         student: From uint8 thumbnails `[batch, side, side, 3]` to probabilities `[batch, classes]`.
+
+    Attributes are named as the arguments; both graphs may be called from several threads.
     """
 
     def __init__(self, description: ExportDescription, downscaler: Run, student: Run) -> None:
         self.description = description
-        self._downscaler = downscaler
-        self._student = student
+        self.downscaler = downscaler
+        self.student = student
 
     @classmethod
     def load(
@@ -89,7 +91,7 @@ class ThumbNetRuntime:
             PictureError: If it cannot be read, or is too small or too large to be a picture.
         """
         upright, _ = open_picture(picture, self.description.preprocessing, fit)
-        return Image.fromarray(self._downscaler(self._view(upright, fit)[None])[0])
+        return Image.fromarray(self.downscaler(self.view(upright, fit)[None])[0])
 
     def classify(self, picture: PictureSource, top: int = 1, given: Given | None = None) -> Classification:
         """Classifies a full picture, or a thumbnail that was made before.
@@ -123,9 +125,13 @@ class ThumbNetRuntime:
         answers: list[Classification] = []
         for start in range(0, len(pictures), AT_ONCE):
             thumbnails, kinds = self._thumbnails(pictures[start : start + AT_ONCE], given)
-            scores = self._student(thumbnails)
+            scores = self.student(thumbnails)
             answers += [ranked_classes(one, self.labels, top, kind) for one, kind in zip(scores, kinds, strict=True)]
         return answers
+
+    def view(self, upright: Image.Image, fit: Fit = "crop") -> Pixels:
+        """What `downscaler` takes of a picture that is already upright RGB."""
+        return view_of(upright, self.description.preprocessing, self.description.ratio, fit)
 
     def _thumbnails(self, pictures: Sequence[PictureSource], given: Given | None) -> tuple[Pixels, list[Given]]:
         opened = [open_picture(picture, self.description.preprocessing)[0] for picture in pictures]
@@ -136,11 +142,8 @@ class ThumbNetRuntime:
             if kind == "thumbnail":
                 thumbnails[position] = np.asarray(opened[position])
         if full:
-            thumbnails[full] = self._downscaler(np.stack([self._view(opened[position]) for position in full]))
+            thumbnails[full] = self.downscaler(np.stack([self.view(opened[position]) for position in full]))
         return thumbnails, kinds
-
-    def _view(self, upright: Image.Image, fit: Fit = "crop") -> Pixels:
-        return view_of(upright, self.description.preprocessing, self.description.ratio, fit)
 
 
 def open_graph(file: Path | bytes, providers: Sequence[str] | None = None, threads: int | None = None) -> Run:
