@@ -18,10 +18,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from thumbnet.config.serve import ServeSettings
-from thumbnet.data.pictures import read_picture
+from thumbnet.data.pictures import PictureLimits, read_picture
 from thumbnet.deployment.server.app import create_app
 from thumbnet.deployment.server.work import Decoded
-from thumbnet.errors import ConfigError, PictureError
+from thumbnet.errors import ConfigError, LargePictureError
 
 SIDE = 8
 
@@ -31,6 +31,7 @@ class Greys:
 
     labels = ("dark", "grey", "bright")
     thumbnail_side = SIDE
+    has_teacher = True
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -38,10 +39,10 @@ class Greys:
         self.gate.set()
         self.broken = False
 
-    def decode(self, content: bytes, given: Any, max_pixels: int) -> Decoded:
+    def decode(self, content: bytes, given: Any, limits: PictureLimits) -> Decoded:
         picture = read_picture(content)
-        if picture.width * picture.height > max_pixels:
-            raise PictureError(f"{picture.width}×{picture.height} pixels, more than {max_pixels}")
+        if picture.width * picture.height > limits.pixels:
+            raise LargePictureError(f"{picture.width}×{picture.height} pixels, more than {limits.pixels}")
         small = picture.size == (SIDE, SIDE)
         if given == "thumbnail" and not small:
             raise ConfigError("given as thumbnail, but of another size")
@@ -54,6 +55,12 @@ class Greys:
             raise RuntimeError("/secret/place is missing")
         self.batches.append(len(views))
         return views[:, ::4, ::4]
+
+    def plain(self, view: np.ndarray) -> np.ndarray:
+        return np.full((SIDE, SIDE, 3), 9, dtype=np.uint8)
+
+    def teacher_scores(self, views: np.ndarray) -> np.ndarray:
+        return np.tile([0.25, 0.5, 0.25], (len(views), 1))
 
     def scores(self, thumbnails: np.ndarray) -> np.ndarray:
         means = thumbnails.reshape(len(thumbnails), -1).mean(1)
@@ -111,6 +118,18 @@ def test_a_thumbnail_comes_back_as_a_file(name: str, kind: str, client: Callable
     assert (answer.status_code, answer.headers["content-type"]) == (200, f"image/{name}")
     with Image.open(io.BytesIO(answer.content)) as made:
         assert (made.format, made.size) == (kind, (SIDE, SIDE))
+
+
+def test_the_plain_thumbnail_and_the_teacher_are_there_to_compare_with(client: Callable[..., TestClient]) -> None:
+    server = client()
+    with Image.open(io.BytesIO(server.post("/thumbnail?downscaler=bicubic", content=png(77)).content)) as made:
+        assert made.getpixel((0, 0)) == (9, 9, 9)
+    assert server.post("/teacher?top=1", content=png(255)).json()["label"] == "grey"
+
+
+def test_without_a_teacher_there_is_no_path_to_one(client: Callable[..., TestClient], greys: Greys) -> None:
+    greys.has_teacher = False
+    assert client().post("/teacher", content=png(1)).status_code == 404
 
 
 def test_a_batch_answers_in_order_and_names_what_failed(client: Callable[..., TestClient]) -> None:

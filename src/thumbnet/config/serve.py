@@ -20,6 +20,7 @@ class ServeSettings:
         threads: Threads of the networks; by default one a core.
         max_bytes: Largest body of a request.
         max_pixels: Largest picture, in pixels.
+        max_side: Longest side of a picture, px.
         max_pictures: Most pictures of one request to /classify/batch.
         request_seconds: A request that takes longer is answered with 504.
     """
@@ -34,12 +35,13 @@ class ServeSettings:
     threads: int | None = None
     max_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
+    max_side: int = 20_000
     max_pictures: int = 32
     request_seconds: float = 10.0
 
     def __post_init__(self) -> None:
         require(0 <= self.port <= 65535, "port", self.port, "from 0 to 65535")
-        for name in ("queue", "batch", "max_bytes", "max_pixels", "max_pictures"):
+        for name in ("queue", "batch", "max_bytes", "max_pixels", "max_side", "max_pictures"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("decoders", "threads"):
             value = getattr(self, name)

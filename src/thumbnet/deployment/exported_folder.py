@@ -10,8 +10,10 @@ from thumbnet.errors import CheckpointError, ConfigError
 
 FORMAT = 1
 DOWNSCALER, STUDENT, WHOLE = "downscaler.onnx", "student.onnx", "thumbnet.onnx"
-# Of the server's page: pictures of any size to the learned and the plain thumbnail. The teacher is there where asked for.
-BROWSER, TEACHER = "browser.onnx", "teacher.onnx"
+# For the server's page: pictures of any size to the learned and the plain thumbnail.
+BROWSER = "browser.onnx"
+# Only where it was asked for.
+TEACHER = "teacher.onnx"
 DESCRIPTION, REPORT, REPORT_BESIDE = "export.json", "report.json", "report.failed.json"
 
 

@@ -2,16 +2,18 @@
 
 import asyncio
 import time
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from fastapi import APIRouter, Query, Request, Response
+from PIL import Image
 
-from thumbnet.deployment.server.answers import BODY, FILES, PROBLEMS, Classified, Problem, Ranked
+from thumbnet.classification import Given, ranked_classes
+from thumbnet.deployment.server.answers import BODY, FILES, PROBLEMS, Classified, Problem
 from thumbnet.deployment.server.bodies import pictures_of
 from thumbnet.deployment.server.refusals import Refusal
 from thumbnet.deployment.server.service import RETRY_SECONDS, Service
-from thumbnet.deployment.server.work import Given, picture_of
+from thumbnet.deployment.server.work import Wanted
 from thumbnet.errors import ConfigError
 from thumbnet.thumbnail_codec import chosen_format, encode
 
@@ -21,6 +23,9 @@ AsGiven = Annotated[
     Given | None, Query(description="What the picture is; by default one of exactly a thumbnail's size is a thumbnail.")
 ]
 Format = Annotated[Literal["png", "webp", "jpeg", "jpeg444"], Query(description="Of the thumbnail's file.")]
+Downscaler = Annotated[
+    Literal["learned", "bicubic"], Query(description="The trained one, or the plain filter to compare with.")
+]
 Quality = Annotated[int | None, Query(ge=1, le=100, description="Of jpeg (default 90) and lossy webp.")]
 THUMBNAIL: dict[int | str, dict[str, Any]] = {
     200: {"content": {kind: {} for kind in sorted(set(MEDIA_TYPES.values()))}}
@@ -36,10 +41,15 @@ def picture_routes(service: Service) -> APIRouter:
         """Classifies a full picture or a ready thumbnail, sent as the body or as a form's file."""
         async with service.admitted():
             (content,) = await pictures_of(request, limits.max_bytes, 1)
-            return await _classify(service, content, top, given)
+            return await _classified(service, content, top, given, "student")
 
     @router.post("/thumbnail", responses={**PROBLEMS, **THUMBNAIL}, openapi_extra=BODY, response_class=Response)
-    async def thumbnail(request: Request, format: Format = "png", quality: Quality = None) -> Response:  # noqa: A002
+    async def thumbnail(
+        request: Request,
+        format: Format = "png",  # noqa: A002
+        quality: Quality = None,
+        downscaler: Downscaler = "learned",
+    ) -> Response:
         """The thumbnail of a full picture, as a file."""
         async with service.admitted():
             try:
@@ -47,10 +57,13 @@ def picture_routes(service: Service) -> APIRouter:
             except ConfigError as error:
                 raise Refusal(422, str(error)) from error
             (content,) = await pictures_of(request, limits.max_bytes, 1)
-            answered = await service.ask(await service.decode(content, "picture"), classify=False)
-            encoded = await asyncio.get_running_loop().run_in_executor(
-                service.decoders, encode, picture_of(answered.thumbnail), stored_as
+            decoded = await service.decode(content, "picture")
+            pixels = (
+                await service.ask(decoded, "thumbnail")
+                if downscaler == "learned"
+                else await service.in_thread(service.networks.plain, decoded.pixels)
             )
+            encoded = await service.in_thread(encode, Image.fromarray(pixels), stored_as)
             return Response(encoded, media_type=MEDIA_TYPES[format])
 
     @router.post("/classify/batch", responses=PROBLEMS, openapi_extra=FILES)
@@ -59,13 +72,22 @@ def picture_routes(service: Service) -> APIRouter:
 
         async def one(content: bytes) -> Classified | Problem:
             try:
-                return await _classify(service, content, top, given)
+                return await _classified(service, content, top, given, "student")
             except Refusal as refusal:
                 return Problem(error=refusal.reason)
 
         async with service.admitted():
             contents = await pictures_of(request, limits.max_bytes, limits.max_pictures)
             return list(await asyncio.gather(*(one(content) for content in contents)))
+
+    if service.networks.has_teacher:
+
+        @router.post("/teacher", responses=PROBLEMS, openapi_extra=BODY)
+        async def teacher(request: Request, top: Top = 5) -> Classified:
+            """What the teacher says of a full picture, to compare with."""
+            async with service.admitted():
+                (content,) = await pictures_of(request, limits.max_bytes, 1)
+                return await _classified(service, content, top, "picture", "teacher")
 
     return router
 
@@ -94,19 +116,12 @@ def state_routes(service: Service) -> APIRouter:
     return router
 
 
-async def _classify(service: Service, content: bytes, top: int, given: Given | None) -> Classified:
+async def _classified(service: Service, content: bytes, top: int, given: Given | None, by: Wanted) -> Classified:
     started = time.perf_counter()
     decoded = await service.decode(content, given)
     after_decode = time.perf_counter()
-    answered = await service.ask(decoded, classify=True)
+    scores = await service.ask(decoded, by)
     ended = time.perf_counter()
-    assert answered.scores is not None
-    best = np.argsort(-answered.scores, kind="stable")[:top]
-    ranked = [Ranked(label=service.networks.labels[place], score=float(answered.scores[place])) for place in best]
-    return Classified(
-        label=ranked[0].label,
-        score=ranked[0].score,
-        ranked=ranked,
-        given=decoded.given,
-        milliseconds={"decode": 1e3 * (after_decode - started), "networks": 1e3 * (ended - after_decode)},
-    )
+    milliseconds = {"decode": 1e3 * (after_decode - started), "networks": 1e3 * (ended - after_decode)}
+    answer = ranked_classes(scores, tuple(service.networks.labels), top, decoded.given)
+    return Classified.model_validate({**asdict(answer), "milliseconds": milliseconds})

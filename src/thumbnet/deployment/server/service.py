@@ -3,18 +3,24 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
+import numpy as np
+
+from thumbnet.classification import Given
 from thumbnet.config.serve import ServeSettings
+from thumbnet.data.pictures import PictureLimits
 from thumbnet.deployment.server.metrics import Metrics
 from thumbnet.deployment.server.micro_batches import MicroBatches
 from thumbnet.deployment.server.refusals import Refusal
-from thumbnet.deployment.server.work import Answered, Asked, Decoded, Given, Networks, answer
-from thumbnet.errors import ConfigError, PictureError
+from thumbnet.deployment.server.work import Asked, Decoded, Networks, Wanted, answer
+from thumbnet.errors import ConfigError, LargePictureError, PictureError, UnknownPictureError
 
 RETRY_SECONDS = 1
+Result = TypeVar("Result")
 
 
 class Service:
@@ -23,12 +29,13 @@ class Service:
     def __init__(self, networks: Networks, settings: ServeSettings) -> None:
         self.networks, self.settings, self.metrics = networks, settings, Metrics()
         self.decoders = ThreadPoolExecutor(settings.decoders or os.cpu_count() or 1, thread_name_prefix="decoder")
-        self.batches: MicroBatches[Asked, Answered] = MicroBatches(
+        self.batches: MicroBatches[Asked, np.ndarray] = MicroBatches(
             lambda asked: answer(networks, asked),
             settings.batch,
             settings.wait_ms / 1000,
             self.metrics.batch.observe,
         )
+        self.limits = PictureLimits(pixels=settings.max_pixels, side=settings.max_side)
         self.taken = 0
         self.ready = False
 
@@ -53,24 +60,35 @@ class Service:
             self.metrics.taken.set(self.taken)
 
     async def decode(self, content: bytes, given: Given | None) -> Decoded:
-        """A picture's pixels, decoded in a thread."""
+        """A picture's pixels, decoded in a thread.
+
+        Raises:
+            Refusal: If it is no picture, damaged, too large, or not of the size that it should have.
+        """
         self.metrics.received.inc(len(content))
         started = time.perf_counter()
         try:
-            decoded = await asyncio.get_running_loop().run_in_executor(
-                self.decoders, self.networks.decode, content, given, self.settings.max_pixels
-            )
+            decoded = await self.in_thread(self.networks.decode, content, given, self.limits)
         except PictureError as error:
-            status = 415 if "not a picture" in str(error) else 413 if "more than" in str(error) else 422
-            raise Refusal(status, f"the picture cannot be read: {error}") from error
+            raise Refusal(_status_of(error), f"the picture cannot be read: {error}") from error
         except ConfigError as error:
             raise Refusal(422, str(error)) from error
         self.metrics.steps.labels("decode").observe(time.perf_counter() - started)
         return decoded
 
-    async def ask(self, decoded: Decoded, *, classify: bool) -> Answered:
-        """What the networks say, together with whoever else asks now."""
+    async def in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Work that would hold up the event loop, in one of the decoders' threads."""
+        return await asyncio.get_running_loop().run_in_executor(self.decoders, work, *arguments)
+
+    async def ask(self, decoded: Decoded, wanted: Wanted) -> np.ndarray:
+        """What the networks say, together with whoever else asks now: a thumbnail, or a probability a class."""
         started = time.perf_counter()
-        answered = await self.batches.submit(Asked(decoded=decoded, classify=classify))
-        self.metrics.steps.labels("networks").observe(time.perf_counter() - started)
+        answered = await self.batches.submit(Asked(decoded=decoded, wanted=wanted))
+        self.metrics.steps.labels(wanted).observe(time.perf_counter() - started)
         return answered
+
+
+def _status_of(error: PictureError) -> int:
+    if isinstance(error, UnknownPictureError):
+        return 415
+    return 413 if isinstance(error, LargePictureError) else 422
