@@ -51,9 +51,9 @@ def memory(result: dict[str, Any]) -> str:
         lines.append(f"| {row['pictures']:,} | {row['peak_memory_mb']:,.0f} | {row['working_seconds']:.1f} |")
     lines += [
         "",
-        f"Peak memory of the largest is {result['peak_memory_ratio']:.2f} times that of the smallest; a line through the origin"
-        f" ({1e3 * result['seconds_a_picture']:.1f} ms a",
-        f"picture) is off by at most {result['largest_deviation_from_linear']:.0%}.\n",
+        f"Peak memory of the largest is {result['peak_memory_ratio']:.2f} times that of the smallest; a line"
+        f" ({result['constant_seconds']:.1f} s, and",
+        f"{1e3 * result['seconds_a_picture']:.1f} ms a picture) is off by at most {result['largest_deviation_from_linear']:.1%}.\n",
     ]
     return "\n".join(lines)
 

@@ -237,9 +237,9 @@ def test_at_ratio_1_there_is_nothing_to_learn() -> None:
 
 
 def filter_macs(side: int, ratio: int, taps: int, planes: int) -> int:
-    """One pass down, one across, and in each a plane of ones for the border."""
+    """One pass down, one across, and in each a line of ones for the border."""
     small = side // ratio
-    return (planes + 1) * taps * (small * side + small * small)
+    return taps * (planes * (small * side + small * small) + 2 * small)
 
 
 @pytest.mark.parametrize(

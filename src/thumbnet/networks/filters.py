@@ -43,7 +43,9 @@ class AntialiasedResize(nn.Module):
 
     def _along(self, planes: Tensor, kernel: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
         kernel, channels = kernel.to(planes.dtype), planes.shape[1]
-        inside = functional.conv2d(torch.ones_like(planes[:1, :1]), kernel, stride=stride, padding=padding)
+        # The kernel's share inside the plane is the same all along the other side: one line of it is enough.
+        line = planes[:1, :1, :, :1] if stride[1] == 1 else planes[:1, :1, :1]
+        inside = functional.conv2d(torch.ones_like(line), kernel, stride=stride, padding=padding)
         each = kernel.expand(channels, -1, -1, -1)
         return functional.conv2d(planes, each, stride=stride, padding=padding, groups=channels) / inside
 
