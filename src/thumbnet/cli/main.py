@@ -6,7 +6,8 @@ can put right. 130: interrupted.
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from jsonargparse import ArgumentError
 
@@ -33,10 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         parsed = parser.parse_args(resume_from_run(given))
-        # Commands import torch; help and mistyped flags should not wait for it.
-        from thumbnet.cli import commands
-
-        command = getattr(commands, parsed.subcommand.replace("-", "_"))
+        command = _command(parsed.subcommand)
         if _launched_together() and parsed.subcommand not in TRAINING:
             raise ConfigError(f"`thumbnet {parsed.subcommand}` runs in one process; start it without a launcher")
         code: int = command(parser.instantiate(parsed)[parsed.subcommand])
@@ -49,6 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     return code
+
+
+def _command(name: str) -> Callable[[Any], int]:
+    """The function of a command; imported here, since help and mistyped flags should not wait for torch."""
+    if name == "serve":  # needs none
+        from thumbnet.cli.serve_command import serve
+
+        return serve
+    from thumbnet.cli import commands
+
+    command: Callable[[Any], int] = getattr(commands, name.replace("-", "_"))
+    return command
 
 
 def _launched_together() -> bool:

@@ -18,6 +18,7 @@ from thumbnet.config import (
     DownscalerSettings,
     ExportSettings,
     FeatureMappingSettings,
+    ServeSettings,
     StudentSettings,
     SweepSettings,
     TrainSettings,
@@ -51,6 +52,7 @@ def build_parser() -> Parser:
     commands.add_subcommand("predict", _predict_parser(), help="classify pictures or thumbnails")
     commands.add_subcommand("thumbnail", _thumbnail_parser(), help="make thumbnails of a whole archive of pictures")
     commands.add_subcommand("export", _export_parser(), help="write a run as graphs that need no torch")
+    commands.add_subcommand("serve", _serve_parser(), help="answer requests over HTTP, with a page that shows it")
     commands.add_subcommand("info", _info_parser(), help="what a run is, or what a teacher's student would cost")
     commands.add_subcommand("report", _run_parser(), help="write a run's report.html again")
     commands.add_subcommand("push", _push_parser(), help="upload a run's bundle and its model card to the Hub")
@@ -215,4 +217,12 @@ def _export_parser() -> Parser:
     parser = _run_parser("A run or bundle folder.")
     parser.add_class_arguments(ExportSettings)
     parser.add_argument("--overwrite", action="store_true", help="Replace the export in --output.")
+    return parser
+
+
+def _serve_parser() -> Parser:
+    parser = _run_parser(
+        "A folder that `thumbnet export` wrote; or a run or bundle folder, exported to RUN/export first."
+    )
+    parser.add_class_arguments(ServeSettings)
     return parser

@@ -1,4 +1,4 @@
-"""Every setting of a training run, a comparison or an archive, its default and its checks.
+"""Every setting of a training run, a comparison, an archive, an export or a server, its default and its checks.
 
 Knows values only: no torch, no files, no networks. The same dataclasses are the Python API, the command-line flags
 (`--lr 0.001`, `--loss.kd 2.0`) and the YAML recipe, so a setting has one name everywhere.
@@ -26,6 +26,7 @@ from thumbnet.config.run import (
     TrainSettings,
     settings_from_dict,
 )
+from thumbnet.config.serve import ServeSettings
 from thumbnet.config.thumbnail import LossyCodec, ThumbnailSettings
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "LossyCodec",
     "MixSettings",
     "OptimizerSettings",
+    "ServeSettings",
     "StudentSettings",
     "SweepSettings",
     "ThumbnailSettings",

@@ -24,6 +24,7 @@ from thumbnet.deployment.exported_folder import (
     STUDENT,
     WHOLE,
     ExportDescription,
+    read_export,
 )
 from thumbnet.deployment.gate import Graphs, compare
 from thumbnet.deployment.graphs import downscaler_graph, student_graph
@@ -31,7 +32,7 @@ from thumbnet.deployment.quantisation import calibration_views, plain_filters, q
 from thumbnet.deployment.runtime import open_graph
 from thumbnet.deployment.verification_data import VerificationData, open_verification_data
 from thumbnet.deployment.view_graph import OPSET, in_one, working_view_graph
-from thumbnet.errors import ConfigError, ExportError
+from thumbnet.errors import CheckpointError, ConfigError, ExportError
 from thumbnet.hub import BUNDLE_FILES
 from thumbnet.progress import Announcer
 from thumbnet.storage import storage_errors, write_atomically, write_json
@@ -97,6 +98,27 @@ def export(
     return ExportResult(folder=folder, report=report)
 
 
+def is_current(run: Path, folder: Path) -> bool:
+    """Whether a folder holds an export of the bundle as it is now.
+
+    Raises:
+        CheckpointError: If there is no bundle.
+    """
+    if not (folder / DESCRIPTION).is_file():
+        return False
+    try:
+        return read_export(folder).bundle == _digest(run)
+    except CheckpointError:
+        return False
+
+
+def _digest(run: Path) -> str:
+    digest = hashlib.sha256()
+    for name in BUNDLE_FILES:
+        digest.update(hashlib.sha256((bundle_folder(run) / name).read_bytes()).digest())
+    return digest.hexdigest()
+
+
 def _require_packages() -> None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
@@ -114,9 +136,6 @@ def _check_output(folder: Path, overwrite: bool) -> None:
 
 
 def _describe(bundle: ThumbNet, run: Path, settings: ExportSettings) -> ExportDescription:
-    digest = hashlib.sha256()
-    for name in BUNDLE_FILES:
-        digest.update(hashlib.sha256((bundle_folder(run) / name).read_bytes()).digest())
     return ExportDescription(
         labels=bundle.labels,
         image_side=bundle.image_side,
@@ -126,7 +145,7 @@ def _describe(bundle: ThumbNet, run: Path, settings: ExportSettings) -> ExportDe
         precision="int8" if settings.int8 else "float",
         opset=OPSET,
         versions={name: version(name) for name in _VERSIONED},
-        bundle=digest.hexdigest(),
+        bundle=_digest(run),
     )
 
 

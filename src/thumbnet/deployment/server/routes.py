@@ -123,5 +123,5 @@ async def _classified(service: Service, content: bytes, top: int, given: Given |
     scores = await service.ask(decoded, by)
     ended = time.perf_counter()
     milliseconds = {"decode": 1e3 * (after_decode - started), "networks": 1e3 * (ended - after_decode)}
-    answer = ranked_classes(scores, tuple(service.networks.labels), top, decoded.given)
+    answer = ranked_classes(scores, service.networks.labels, top, decoded.given)
     return Classified.model_validate({**asdict(answer), "milliseconds": milliseconds})

@@ -36,7 +36,7 @@ class Networks(Protocol):
         has_teacher: Whether T is there.
     """
 
-    labels: Sequence[str]
+    labels: tuple[str, ...]
     thumbnail_side: int
     has_teacher: bool
 
