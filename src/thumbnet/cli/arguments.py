@@ -25,11 +25,13 @@ SWITCHES = (
     "--compile",
     "--train",
     "--int8",
+    "--memory",
 )
 # Settings that hold several values may be given as `a,b,c`.
 LISTS = (
     "--seeds",
     "--ratios",
+    "--batches",
     "--students",
     "--ours",
     "--bounds",

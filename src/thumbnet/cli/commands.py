@@ -12,6 +12,7 @@ from rich.console import Console
 
 from thumbnet import processes
 from thumbnet.bundle import ThumbNet
+from thumbnet.cli.benchmark_command import benchmark
 from thumbnet.cli.export_command import export
 from thumbnet.cli.tables import (
     class_table,
@@ -43,7 +44,7 @@ from thumbnet.thumbnail_codec import parse_format
 from thumbnet.training import fit
 from thumbnet.training import train_teacher as fit_teacher
 
-__all__ = ["export", "thumbnail"]  # defined in modules of their own; the other commands are below
+__all__ = ["benchmark", "export", "thumbnail"]  # defined in modules of their own; the other commands are below
 
 TEACHER_FLAGS: tuple[str, ...] = ("teacher", "teacher_weights", "image_side", "crop_share", "multilabel", "class_map")
 TEACHER_FLAGS += ("teacher_classes", "output")

@@ -13,6 +13,7 @@ from thumbnet.cli.arguments import FLAT_FLAG
 from thumbnet.config import (
     UNUSED_BY_TEACHERS,
     ArchiveSettings,
+    BenchmarkSettings,
     ColumnSettings,
     CompareSettings,
     DownscalerSettings,
@@ -52,6 +53,7 @@ def build_parser() -> Parser:
     commands.add_subcommand("predict", _predict_parser(), help="classify pictures or thumbnails")
     commands.add_subcommand("thumbnail", _thumbnail_parser(), help="make thumbnails of a whole archive of pictures")
     commands.add_subcommand("export", _export_parser(), help="write a run as graphs that need no torch")
+    commands.add_subcommand("benchmark", _benchmark_parser(), help="speed and memory beside the teacher")
     commands.add_subcommand("serve", _serve_parser(), help="answer requests over HTTP, with a page that shows it")
     commands.add_subcommand("info", _info_parser(), help="what a run is, or what a teacher's student would cost")
     commands.add_subcommand("report", _run_parser(), help="write a run's report.html again")
@@ -225,4 +227,10 @@ def _serve_parser() -> Parser:
         "A folder that `thumbnet export` wrote; or a run or bundle folder, exported to RUN/export first."
     )
     parser.add_class_arguments(ServeSettings)
+    return parser
+
+
+def _benchmark_parser() -> Parser:
+    parser = _run_parser("A run folder.")
+    parser.add_class_arguments(BenchmarkSettings)
     return parser

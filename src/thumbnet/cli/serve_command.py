@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import ipaddress
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,9 @@ def run(app: Any, settings: ServeSettings, place: socket.socket) -> None:
         timeout_keep_alive=max(1, round(settings.request_seconds)),
         timeout_graceful_shutdown=round(settings.request_seconds) + 5,
     )
+    # uvicorn raises the signal that ended it once more, when all is done; that is no failure.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: None)
     uvicorn.Server(config).run(sockets=[place])
 
 

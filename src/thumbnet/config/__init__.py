@@ -5,6 +5,7 @@ Knows values only: no torch, no files, no networks. The same dataclasses are the
 """
 
 from thumbnet.config.archive import ArchiveSettings, Container, Fit
+from thumbnet.config.benchmark import BenchmarkSettings
 from thumbnet.config.comparison import CompareSettings, SweepSettings
 from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, ViewSettings
 from thumbnet.config.export import ExportSettings
@@ -36,6 +37,7 @@ __all__ = [
     "MINIMUM_RATIO",
     "UNUSED_BY_TEACHERS",
     "ArchiveSettings",
+    "BenchmarkSettings",
     "CacheSettings",
     "ColumnSettings",
     "CompareSettings",

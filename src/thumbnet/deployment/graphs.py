@@ -11,7 +11,8 @@ from torch.export import Dim
 from torch.nn import functional
 
 from thumbnet.bundle import ThumbNet
-from thumbnet.data.preprocessing import levels_to_values, normalise
+from thumbnet.bundle_description import BundleDescription
+from thumbnet.data.preprocessing import Preprocessing, levels_to_values, normalise
 from thumbnet.deployment.view_graph import IR_VERSION, OPSET
 from thumbnet.errors import ExportError
 
@@ -33,21 +34,37 @@ class DownscalerGraph(nn.Module):
         return thumbnail.permute(0, 2, 3, 1)
 
 
-class StudentGraph(nn.Module):
-    """Uint8 thumbnails `[batch, side, side, 3]` to probabilities `[batch, classes]`."""
+class ClassifierGraph(nn.Module):
+    """Uint8 pictures of a classifier's side `[batch, side, side, 3]` to probabilities `[batch, classes]`.
 
-    def __init__(self, bundle: ThumbNet) -> None:
+    Args:
+        network: S or T.
+        preprocessing: Its mean and standard deviation.
+        multilabel: Whether each class is a question by itself.
+    """
+
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing, multilabel: bool) -> None:
         super().__init__()
-        self.student = bundle.student
-        preprocessing = bundle.description.student_preprocessing
+        self.network = network
         self.mean, self.std = preprocessing.mean, preprocessing.std
-        self.multilabel = bundle.description.multilabel
+        self.multilabel = multilabel
 
-    def forward(self, thumbnail: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor) -> Tensor:
         """The very steps of `ThumbNet.classify`."""
-        values = levels_to_values(thumbnail.permute(0, 3, 1, 2).float())
-        logits = self.student(normalise(values, self.mean, self.std)).float()
+        values = levels_to_values(pixels.permute(0, 3, 1, 2).float())
+        logits = self.network(normalise(values, self.mean, self.std)).float()
         return torch.sigmoid(logits) if self.multilabel else functional.softmax(logits, dim=1)
+
+
+def student_module(bundle: ThumbNet) -> ClassifierGraph:
+    """S of a bundle, on its thumbnails."""
+    description = bundle.description
+    return ClassifierGraph(bundle.student, description.student_preprocessing, description.multilabel)
+
+
+def teacher_module(teacher: nn.Module, description: BundleDescription) -> ClassifierGraph:
+    """T of a bundle, on working views."""
+    return ClassifierGraph(teacher, description.preprocessing, description.multilabel)
 
 
 def downscaler_graph(bundle: ThumbNet) -> Any:
@@ -75,7 +92,22 @@ def student_graph(bundle: ThumbNet) -> Any:
     bundle = bundle.reparameterised()
     side = bundle.thumbnail_side
     thumbnail = torch.zeros(2, side, side, 3, dtype=torch.uint8)
-    model = _to_onnx(StudentGraph(bundle), thumbnail, {}, ("thumbnail", "probabilities"))
+    return _classifier_graph(student_module(bundle), thumbnail, "thumbnail")
+
+
+def teacher_graph(teacher: nn.Module, description: BundleDescription) -> Any:
+    """T, from `picture`, the working view of one, to `probabilities`.
+
+    Raises:
+        ExportError: If it cannot be exported.
+    """
+    side = description.preprocessing.image_side
+    view = torch.zeros(2, side, side, 3, dtype=torch.uint8)
+    return _classifier_graph(teacher_module(teacher, description), view, "picture")
+
+
+def _classifier_graph(classifier: ClassifierGraph, example: Tensor, name: str) -> Any:
+    model = _to_onnx(classifier, example, {}, (name, "probabilities"))
     for value in (model.graph.input[0], model.graph.output[0]):
         _name_sides(value, ("batch",))
     return model

@@ -37,12 +37,9 @@ def create_app(networks: Networks, settings: ServeSettings, token: str | None = 
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.batches.start()
-        service.ready = True
+        service.start()
         yield
-        service.ready = False
-        await service.batches.stop()
-        service.decoders.shutdown(cancel_futures=True)
+        await service.stop()
 
     app = FastAPI(
         title="ThumbNet",

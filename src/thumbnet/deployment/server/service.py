@@ -28,16 +28,28 @@ class Service:
 
     def __init__(self, networks: Networks, settings: ServeSettings) -> None:
         self.networks, self.settings, self.metrics = networks, settings, Metrics()
+        self.limits = PictureLimits(pixels=settings.max_pixels, side=settings.max_side)
+        self.taken = 0
+        self.ready = False
+
+    def start(self) -> None:
+        """Makes threads and queue, within the event loop that they are for."""
+        settings = self.settings
         self.decoders = ThreadPoolExecutor(settings.decoders or os.cpu_count() or 1, thread_name_prefix="decoder")
         self.batches: MicroBatches[Asked, np.ndarray] = MicroBatches(
-            lambda asked: answer(networks, asked),
+            lambda asked: answer(self.networks, asked),
             settings.batch,
             settings.wait_ms / 1000,
             self.metrics.batch.observe,
         )
-        self.limits = PictureLimits(pixels=settings.max_pixels, side=settings.max_side)
-        self.taken = 0
+        self.batches.start()
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Answers what was taken on, then lets the threads go."""
         self.ready = False
+        await self.batches.stop()
+        self.decoders.shutdown(cancel_futures=True)
 
     @asynccontextmanager
     async def admitted(self) -> AsyncIterator[None]:

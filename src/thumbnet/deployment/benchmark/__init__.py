@@ -1,0 +1,1 @@
+"""How fast a run's networks are beside its teacher, and how much memory they take."""
