@@ -16,6 +16,8 @@ from thumbnet.errors import ConfigError
 from thumbnet.progress import Announcer
 
 NEEDED = ("fastapi", "uvicorn", "prometheus_client", "python_multipart", "onnxruntime")
+# Longer than clients and proxies hold an idle connection (mostly up to 60 s), or their next request is lost on it.
+KEEP_ALIVE_SECONDS = 75
 
 
 def serve(flags: Namespace) -> int:
@@ -50,8 +52,7 @@ def run(app: Any, settings: ServeSettings, place: socket.socket) -> None:
         access_log=False,
         server_header=False,
         date_header=False,
-        # A client has no more time to be slow than a request may take.
-        timeout_keep_alive=max(1, round(settings.request_seconds)),
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=round(settings.request_seconds) + 5,
     )
     # uvicorn raises the signal that ended it once more, when all is done; that is no failure.
