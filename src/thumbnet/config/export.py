@@ -22,7 +22,7 @@ class ExportSettings:
             run's own held-out ones, else the sample data `elpv`.
         verify_limit: Verify on this many of them, taken evenly; by default on all.
         max_drop: Most by which top-1 may differ from the bundle's, in percentage points; 0.2 by default, 1 with int8.
-            Without labels, the most pictures that may be answered otherwise, in percent.
+            Ten times as many pictures may be answered otherwise; without labels, no more than this, in percent.
     """
 
     output: str

@@ -165,10 +165,16 @@ def _refused(folder: Path, report: dict[str, Any]) -> ExportError:
     """Leaves the report; beside an older export, which stays."""
     place = folder / (REPORT_BESIDE if (folder / DESCRIPTION).exists() else REPORT)
     write_json(place, report)
-    worst = max(report["pair"]["drop"], report["whole"]["drop"])
+    worst, limit = max(report["pair"]["drop"], report["whole"]["drop"]), report["allowed_drop"]
     found = f"its {report['metric']} differs from the bundle's by {worst:.2%}"
-    limit = f"more than the {report['allowed_drop']:.2%} allowed"
-    return ExportError(f"the export is not written: {found}, {limit}; see {place}, or give --max-drop")
+    if worst <= limit or report["metric"] == "agreement":
+        worst, limit = (
+            1 - min(report["pair"]["agreement"], report["whole"]["agreement"]),
+            report["allowed_other_answers"],
+        )
+        found = f"it answers otherwise than the bundle on {worst:.2%} of the pictures"
+    problem = f"{found}, more than the {limit:.2%} allowed"
+    return ExportError(f"the export is not written: {problem}; see {place}, or give --max-drop")
 
 
 def _write(folder: Path, graphs: Graphs, description: ExportDescription, report: dict[str, Any]) -> None:
