@@ -45,11 +45,11 @@ def export_again(make_export: Callable[..., Any], exported: Any, monkeypatch: py
     """The same with the networks' graphs at hand, for tests of what is done with them: torch takes seconds for each."""
     import onnx
 
-    from thumbnet.deployment import export as export_module
+    from thumbnet.deployment.formats import onnx_format
 
     def ready(name: str) -> Callable[[ThumbNet], Any]:
         return lambda _: onnx.load(exported.folder / name)
 
-    monkeypatch.setattr(export_module, "downscaler_graph", ready("downscaler.onnx"))
-    monkeypatch.setattr(export_module, "student_graph", ready("student.onnx"))
+    monkeypatch.setattr(onnx_format, "downscaler_graph", ready("downscaler.onnx"))
+    monkeypatch.setattr(onnx_format, "student_graph", ready("student.onnx"))
     return make_export

@@ -16,13 +16,15 @@ from thumbnet.config import ExportSettings
 from thumbnet.data.working_view import view_of
 from thumbnet.errors import ConfigError, DataError, ExportError
 
-onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'thumbnet[onnx]'")
+pytest.importorskip("onnx", reason="onnx is not installed: pip install 'thumbnet[onnx]'")
 
-from thumbnet.deployment import export as export_module
+import onnx
+
 from thumbnet.deployment.exported_folder import read_export
+from thumbnet.deployment.formats import onnx_format
 from thumbnet.deployment.runtime import open_graph, open_session
 
-GRAPHS = ("downscaler.onnx", "student.onnx", "thumbnet.onnx")
+GRAPHS = ("downscaler.onnx", "student.onnx", "thumbnet.onnx", "browser.onnx")
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +115,7 @@ def test_the_graphs_tell_nothing_of_the_machine_that_made_them(exported: Any) ->
 def test_the_report_says_how_near_export_and_bundle_are(exported: Any) -> None:
     report = exported.report
     assert (report["passed"], report["metric"], report["pictures"], report["unreadable"]) == (True, "top1", 12, 0)
-    for name in ("pair", "whole"):
+    for name in ("pair", "whole", "browser"):
         assert report[name]["top1"] == pytest.approx(report["bundle"]["top1"], abs=0.002)
         assert report[name]["agreement"] == 1
         assert report[name]["thumbnails"]["largest_level_difference"] <= 1
@@ -171,4 +173,4 @@ def test_settings_are_checked(wrong: dict[str, Any]) -> None:
 
 
 def test_needed_packages_are_those_of_the_extra() -> None:
-    assert set(export_module.NEEDED) == {"onnx", "onnxruntime", "onnxscript"}
+    assert set(onnx_format.NEEDED) == {"onnx", "onnxruntime", "onnxscript"}

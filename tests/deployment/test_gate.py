@@ -18,23 +18,25 @@ from thumbnet.errors import ExportError
 from thumbnet.networks.assembly import assemble
 from thumbnet.progress import Announcer
 
-onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'thumbnet[onnx]'")
+pytest.importorskip("onnx", reason="onnx is not installed: pip install 'thumbnet[onnx]'")
 
-from thumbnet.deployment import export as export_module
+import onnx
+
 from thumbnet.deployment.exported_folder import read_export
-from thumbnet.deployment.gate import Graphs, compare
+from thumbnet.deployment.formats import onnx_format
+from thumbnet.deployment.gate import Engines, compare
 from thumbnet.deployment.graphs import student_graph
-from thumbnet.deployment.view_graph import in_one, working_view_graph
+from thumbnet.deployment.runtime import open_graph
 
 QUIET = Announcer(quiet=True)
 
 
 @pytest.fixture(scope="module")
-def graphs(exported: Any, bundle: ThumbNet) -> Graphs:
-    names = ("downscaler", "student", "whole")
-    files = ("downscaler.onnx", "student.onnx", "thumbnet.onnx")
-    content = {name: (exported.folder / file).read_bytes() for name, file in zip(names, files, strict=True)}
-    return Graphs(**content, view=working_view_graph(bundle.description.preprocessing).SerializeToString())
+def engines(exported: Any) -> Engines:
+    return Engines(
+        downscaler=open_graph(exported.folder / "downscaler.onnx"),
+        student=open_graph(exported.folder / "student.onnx"),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +63,12 @@ def broken_student(bundle: ThumbNet) -> Any:
 
 @pytest.fixture
 def wrong_student(export_again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_module, "student_graph", broken_student)
+    monkeypatch.setattr(onnx_format, "student_graph", broken_student)
 
 
 @pytest.mark.usefixtures("wrong_student")
 def test_a_wrong_graph_leaves_nothing_but_the_report(export_again: Callable[..., Any], tmp_path: Path) -> None:
-    with pytest.raises(
-        ExportError, match="the export is not written: it answers otherwise than the bundle on 100.00%"
-    ) as error:
+    with pytest.raises(ExportError, match=r"it answers otherwise than the bundle on 100\.00%") as error:
         export_again(tmp_path / "export")
     assert "\n" not in str(error.value)
     assert [file.name for file in (tmp_path / "export").iterdir()] == ["report.json"]
@@ -83,7 +83,7 @@ def test_after_a_refusal_the_same_folder_can_be_exported_to(
     export_again: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(export_module, "student_graph", broken_student)
+        patch.setattr(onnx_format, "student_graph", broken_student)
         with pytest.raises(ExportError):
             export_again(tmp_path / "export")
     assert export_again(tmp_path / "export").report["passed"]
@@ -109,47 +109,44 @@ def test_as_much_as_is_allowed_is_let_through(export_again: Callable[..., Any], 
 
 
 def test_pictures_without_labels_are_compared_by_the_answers(
-    bundle: ThumbNet, graphs: Graphs, labelled: Pictures
+    bundle: ThumbNet, engines: Engines, labelled: Pictures
 ) -> None:
     unlabelled = replace(labelled, labels=(-1,) * len(labelled), kind="none")
-    report = compare(bundle, graphs, unlabelled, 0.0, QUIET)
+    report = compare(bundle, engines, unlabelled, 0.0, QUIET)
     assert (report["passed"], report["metric"], report["bundle"]) == (True, "agreement", {})
     assert (report["pair"]["agreement"], report["pair"]["drop"]) == (1, 0)
 
 
-def test_of_shares_of_classes_the_largest_is_the_label(bundle: ThumbNet, graphs: Graphs, labelled: Pictures) -> None:
+def test_of_shares_of_classes_the_largest_is_the_label(bundle: ThumbNet, engines: Engines, labelled: Pictures) -> None:
     shares = np.array([[0.3, 0.7] if label else [0.6, 0.4] for label in labelled.labels], dtype=np.float32)
-    soft = compare(bundle, graphs, replace(labelled, labels=shares, kind="soft"), 0.002, QUIET)
-    single = compare(bundle, graphs, labelled, 0.002, QUIET)
+    soft = compare(bundle, engines, replace(labelled, labels=shares, kind="soft"), 0.002, QUIET)
+    single = compare(bundle, engines, labelled, 0.002, QUIET)
     assert soft["bundle"] == single["bundle"]
     assert soft["metric"] == "top1"
 
 
-def test_of_several_labels_each_yes_or_no_counts(bundle: ThumbNet, graphs: Graphs, labelled: Pictures) -> None:
+def test_of_several_labels_each_yes_or_no_counts(bundle: ThumbNet, engines: Engines, labelled: Pictures) -> None:
     several = ThumbNet(replace(bundle.description, multilabel=True), bundle.downscaler, bundle.student)
-    student = student_graph(several)
-    view, downscaler = onnx.load_from_string(graphs.view), onnx.load_from_string(graphs.downscaler)
-    whole = in_one(view, downscaler, student)
-    made = replace(graphs, student=student.SerializeToString(), whole=whole.SerializeToString())
+    made = replace(engines, student=open_graph(student_graph(several).SerializeToString()))
     answers = np.array([[1, label] for label in labelled.labels], dtype=np.float32)
     report = compare(several, made, replace(labelled, labels=answers, kind="multi"), 0.002, QUIET)
     assert (report["passed"], report["metric"]) == (True, "labels_right")
     assert report["pair"]["largest_probability_difference"] < 1e-5
     # Probabilities that sum to 1 are not those of a classifier of several labels.
-    found = compare(several, graphs, replace(labelled, labels=answers, kind="multi"), 0.002, QUIET)
+    found = compare(several, engines, replace(labelled, labels=answers, kind="multi"), 0.002, QUIET)
     assert found["pair"]["largest_probability_difference"] > 0.01
 
 
 def test_pictures_that_cannot_be_read_are_left_out_and_counted(
-    bundle: ThumbNet, graphs: Graphs, labelled: Pictures, tmp_path: Path
+    bundle: ThumbNet, engines: Engines, labelled: Pictures, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     files = (*labelled.files[:3], tmp_path / "broken.png")
     pictures = replace(labelled, files=files, labels=labelled.labels[:4], names=labelled.names[:4])
-    report = compare(bundle, graphs, pictures, 0.0, QUIET)
+    report = compare(bundle, engines, pictures, 0.0, QUIET)
     assert (report["pictures"], report["unreadable"]) == (3, 1)
     with pytest.raises(ExportError, match="none of the pictures to verify the export on can be read"):
-        compare(bundle, graphs, pictures.select([3]), 0.0, QUIET)
+        compare(bundle, engines, pictures.select([3]), 0.0, QUIET)
 
 
 def test_verification_takes_other_data_and_as_much_of_it_as_asked(

@@ -92,7 +92,7 @@ def test_it_needs_numpy_pillow_and_onnxruntime_alone(
 
 
 def test_the_first_answer_comes_soon_after_the_import(alone: dict[str, Any]) -> None:
-    # 0.2 s on two quiet cores; a busy machine takes longer, and torch alone would take more than this.
+    # About half a second on two cores; a busy machine takes longer.
     assert alone["seconds"] < 3
 
 

@@ -53,11 +53,14 @@ class ThumbNetRuntime:
             threads: Of one graph on the processor; by default onnxruntime's own choice, one a core.
 
         Raises:
-            CheckpointError: If there is no export, or it is damaged.
+            CheckpointError: If there is no export, it is damaged, or for another engine.
             ConfigError: If onnxruntime is not installed, or has no such provider.
         """
         folder = Path(folder)
         description = read_export(folder)
+        if description.engine != "onnx":
+            problem = f"{folder} is an export for {description.engine}, and this runtime reads those for onnx"
+            raise CheckpointError(f"{problem}; make one with `thumbnet export`")
         downscaler, student = (open_graph(folder / name, providers, threads) for name in (DOWNSCALER, STUDENT))
         return cls(description, downscaler, student)
 

@@ -136,6 +136,34 @@ def in_one(view: Any, downscaler: Any, student: Any) -> Any:
     return whole
 
 
+_PLAIN = """
+<ir_version: {ir}, opset_import: ["" : {opset}]>
+plain_thumbnail (uint8[batch, {side}, {side}, 3] view) => (uint8[batch, {thumbnail_side}, {thumbnail_side}, 3] plain)
+< int64[1] zero = {{0}}, int64[1] two = {{2}}, int64[2] size = {{{thumbnail_side}, {thumbnail_side}}} >
+{{
+  planes = Transpose <perm = [0, 3, 1, 2]> (view)
+  shape = Shape (planes)
+  outer = Slice (shape, zero, two)
+  sizes = Concat <axis = 0> (outer, size){resize}
+  plain = Transpose <perm = [0, 2, 3, 1]> (resized)
+}}
+"""
+
+
+def learned_and_plain(view: Any, downscaler: Any, side: int, thumbnail_side: int) -> Any:
+    """From uint8 pictures of any size to `thumbnail`, and to `plain`: the same view, resized by the bicubic filter."""
+    from onnx import compose, parser
+
+    text = _PLAIN.format(ir=IR_VERSION, opset=OPSET, side=side, thumbnail_side=thumbnail_side, resize=CUBIC)
+    named = ((view, "v_"), (downscaler, "e_"), (parser.parse_model(text), "p_"))
+    parts = [compose.add_prefix(part, name) for part, name in named]
+    outputs = ["e_thumbnail", "v_view"]
+    learned = compose.merge_models(parts[0], parts[1], [("v_view", "e_picture")], outputs=outputs)
+    both = compose.merge_models(learned, parts[2], [("v_view", "p_view")], outputs=["e_thumbnail", "p_plain"])
+    _rename(both, {"v_picture": "picture", "e_thumbnail": "thumbnail", "p_plain": "plain"})
+    return both
+
+
 def _rename(model: Any, names: dict[str, str]) -> None:
     for value in (*model.graph.input, *model.graph.output):
         value.name = names.get(value.name, value.name)
