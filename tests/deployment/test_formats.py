@@ -83,6 +83,7 @@ def test_openvino_answers_as_the_bundle_does(
         openvino.Core().compile_model(made.folder / f"{name}.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         for name in ("downscaler", "student")
     )
+    assert downscaler(np.zeros((3, 64, 100, 3), np.uint8))[0].shape == (3, 16, 25, 3)
     scores = student(downscaler(views)[0])[0]
     assert scores.max(axis=1) == pytest.approx(answers(bundle, views), abs=0.01)  # a level may be another
 
