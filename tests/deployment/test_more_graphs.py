@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from thumbnet import ThumbNet
+from thumbnet.cli import main
 from thumbnet.config import ExportSettings
 from thumbnet.data.working_view import view_of
 from thumbnet.errors import ConfigError, ExportError
@@ -117,3 +118,17 @@ def test_a_teacher_whose_weights_are_gone_is_one_line(trained_run: Path, bundle:
 def test_the_teacher_is_for_onnx(other: Any) -> None:
     with pytest.raises(ConfigError, match="with_teacher"):
         ExportSettings(output="somewhere", format=other, with_teacher=True)
+
+
+def test_the_command_says_what_was_verified_and_written(
+    export_again: Callable[..., Any], trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--output", str(tmp_path / "export"), "--with-teacher", "--allow-code", "--max-drop", "0"]
+    assert main(["export", str(trained_run), *flags]) == 0
+    said = capsys.readouterr().out
+    assert "verified on 12 pictures of" in said
+    for name in ("downscaler and student", "thumbnet.onnx", "browser.onnx, then student", "teacher.onnx"):
+        assert f"{name}: top1" in said
+    assert f"written: {tmp_path / 'export'}" in said
+    assert main(["export", str(trained_run), *flags]) != 0
+    assert "give --overwrite to replace it" in capsys.readouterr().err

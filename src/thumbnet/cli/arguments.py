@@ -25,6 +25,7 @@ SWITCHES = (
     "--compile",
     "--train",
     "--int8",
+    "--with_teacher",
 )
 # Settings that hold several values may be given as `a,b,c`.
 LISTS = (
