@@ -24,8 +24,8 @@ from thumbnet.deployment.benchmark.networks import inputs_of
 from thumbnet.deployment.benchmark.results import rows_of
 from thumbnet.deployment.benchmark.subjects import BESIDE, WAYS, Engine, Inputs, Precision, Subject, Way, load
 from thumbnet.deployment.benchmark.timing import Timed, best_batch, measure
-from thumbnet.deployment.teachers import teacher_of_run
-from thumbnet.errors import CheckpointError, ConfigError, DataError
+from thumbnet.deployment.run_teacher import teacher_of
+from thumbnet.errors import ConfigError, DataError, ExportError
 from thumbnet.progress import Announcer
 
 QUICK = BenchmarkSettings(rounds=2, seconds=0.02, batches=(4,), pictures=8, threads=1, memory=False)
@@ -44,7 +44,7 @@ def inputs(count: int = 8) -> Inputs:
 @pytest.fixture(scope="module")
 def result(trained_run: Path, photos: Path) -> Any:
     bundle = ThumbNet.load(trained_run, allow_code=True)
-    teacher = teacher_of_run(trained_run, bundle, allow_code=True)
+    teacher = teacher_of(trained_run, bundle, allow_code=True)
     return benchmark(bundle, teacher, sorted((photos / "val").rglob("*.png")), QUICK, Announcer(quiet=True))
 
 
@@ -178,8 +178,8 @@ def test_the_command_measures_a_run_on_its_own_pictures(
 
 def test_a_bundle_without_its_run_has_no_teacher(trained_run: Path) -> None:
     bundle = ThumbNet.load(trained_run, allow_code=True)
-    with pytest.raises(CheckpointError, match="without its run"):
-        teacher_of_run(trained_run / "bundle", bundle, allow_code=True)
+    with pytest.raises(ExportError, match="does not say what its teacher was"):
+        teacher_of(trained_run / "bundle", bundle, allow_code=True)
 
 
 @pytest.mark.parametrize("wrong", [{"rounds": 0}, {"seconds": 0.0}, {"batches": (0,)}, {"pictures": 0}, {"threads": 0}])

@@ -26,6 +26,7 @@ SWITCHES = (
     "--train",
     "--int8",
     "--memory",
+    "--with_teacher",
 )
 # Settings that hold several values may be given as `a,b,c`.
 LISTS = (

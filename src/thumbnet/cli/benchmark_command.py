@@ -10,7 +10,7 @@ from thumbnet.bundle import ThumbNet
 from thumbnet.config import BenchmarkSettings, ExportSettings
 from thumbnet.deployment.benchmark.benchmark import benchmark as measure
 from thumbnet.deployment.benchmark.results import as_markdown
-from thumbnet.deployment.teachers import teacher_of_run
+from thumbnet.deployment.run_teacher import teacher_of
 from thumbnet.deployment.verification_data import open_verification_data
 from thumbnet.progress import Announcer
 
@@ -21,7 +21,7 @@ def benchmark(flags: Namespace) -> int:
     settings = BenchmarkSettings(**{name: getattr(flags, name) for name in names})
     announcer, run = Announcer(), Path(flags.run)
     bundle = ThumbNet.load(run, allow_code=flags.allow_code)
-    teacher = teacher_of_run(run, bundle, allow_code=flags.allow_code)
+    teacher = teacher_of(run, bundle, flags.allow_code)
     folder = Path(settings.output or run / "benchmark")
     chosen = ExportSettings(output=str(folder), verify_data=settings.data, verify_limit=settings.pictures)
     pictures = open_verification_data(run, bundle, chosen, announcer).verified

@@ -7,6 +7,13 @@ from jsonargparse import Namespace
 from thumbnet.config import ExportSettings
 from thumbnet.deployment.export import export as export_run
 
+_NAMES = {
+    "pair": "downscaler and student",
+    "whole": "thumbnet.onnx",
+    "browser": "browser.onnx, then student",
+    "teacher": "teacher.onnx",
+}
+
 
 def export(flags: Namespace) -> int:
     """`thumbnet export`."""
@@ -15,11 +22,13 @@ def export(flags: Namespace) -> int:
     made = export_run(flags.run, settings, overwrite=flags.overwrite, allow_code=flags.allow_code)
     report = made.report
     print(f"verified on {report['pictures']:,} pictures of {report['data']} ({report['description']})")
-    for name, graphs in (("pair", "downscaler.onnx and student.onnx"), ("whole", "thumbnet.onnx")):
+    for name in report["compared"]:
         result, metric = report[name], report["metric"]
-        score = f"{metric} {result[metric]:.2%} (bundle {report['bundle'][metric]:.2%}), " if report["bundle"] else ""
-        apart = result["thumbnails"]["largest_level_difference"]
-        print(f"{graphs}: {score}same answer {result['agreement']:.2%}, thumbnails within {apart} levels")
+        beside = report["torch_teacher" if name == "teacher" else "bundle"]
+        score = f"{metric} {result[metric]:.2%} (in torch {beside[metric]:.2%}), " if beside else ""
+        apart = result.get("thumbnails", {}).get("largest_level_difference")
+        thumbnails = "" if apart is None else f", thumbnails within {apart} levels"
+        print(f"{_NAMES[name]}: {score}same answer {result['agreement']:.2%}{thumbnails}")
     sizes = ", ".join(f"{name} {size / 1e6:,.2f} MB" for name, size in report["size_bytes"].items())
     print(f"written: {made.folder} ({sizes})")
     return 0

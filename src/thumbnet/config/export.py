@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from thumbnet.config.checks import require
 
-ExportFormat = Literal["onnx"]
+ExportFormat = Literal["onnx", "torch-export", "openvino", "executorch"]
 FLOAT_DROP = 0.2
 INT8_DROP = 1.0
 
@@ -16,24 +16,31 @@ class ExportSettings:
 
     Attributes:
         output: Folder for the graphs, their description and the report.
-        format: `onnx`.
-        int8: Networks with 8-bit weights and activations, calibrated on pictures.
+        format: `onnx` for onnxruntime, here and in the browser; `torch-export` (.pt2); `openvino`; `executorch` (.pte).
+        int8: Networks with 8-bit weights and activations, calibrated on pictures; for `onnx` and `openvino`.
+        with_teacher: Write the run's teacher as well, to compare with; for `onnx`.
         verify_data: Pictures on which the export must answer as the bundle does, as `--data` of `train`; by default the
             run's own held-out ones, else the sample data `elpv`.
         verify_limit: Verify on this many of them, taken evenly; by default on all.
         max_drop: Most by which top-1 may differ from the bundle's, in percentage points; 0.2 by default, 1 with int8.
-            Without labels, the most pictures that may be answered otherwise, in percent.
+            Ten times as many pictures may be answered otherwise; without labels, no more than this, in percent.
     """
 
     output: str
     format: ExportFormat = "onnx"
     int8: bool = False
+    with_teacher: bool = False
     verify_data: str | None = None
     verify_limit: int | None = None
     max_drop: float | None = None
 
     def __post_init__(self) -> None:
-        require(self.format in get_args(ExportFormat), "format", self.format, "onnx")
+        require(
+            self.format in get_args(ExportFormat), "format", self.format, "one of " + ", ".join(get_args(ExportFormat))
+        )
+        require(not self.int8 or self.format in ("onnx", "openvino"), "int8", self.int8, "false for " + self.format)
+        with_teacher = not self.with_teacher or self.format == "onnx"
+        require(with_teacher, "with_teacher", self.with_teacher, "false for " + self.format)
         require(self.verify_limit is None or self.verify_limit >= 1, "verify_limit", self.verify_limit, "1 or more")
         allowed = "0 or more percentage points"
         require(self.max_drop is None or self.max_drop >= 0, "max_drop", self.max_drop, allowed)

@@ -161,7 +161,7 @@ def view_of(picture: Image.Image, preprocessing: Preprocessing, ratio: int, fit:
     return np.array(whole_view(picture, preprocessing, ratio))
 
 
-def _of_pixels(levels: Pixels) -> Image.Image:
+def _of_pixels(levels: NDArray[Any]) -> Image.Image:
     if levels.dtype != np.uint8 or levels.ndim != 3 or levels.shape[2] != 3:
         found = f"an array of {levels.dtype} with shape {levels.shape}"
         raise PictureError(f"{found} is no picture; give uint8 of height × width × 3, RGB")

@@ -1,44 +1,39 @@
-"""`thumbnet export`: a bundle's graphs, verified beside it, and written only if they are as good.
+"""`thumbnet export`: a bundle for another engine, verified beside it, and written only if they are as good.
 
 Everything is written to a folder beside the output and moved there at once.
 """
 
 import hashlib
-import importlib.util
-import json
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from thumbnet.bundle import ThumbNet
 from thumbnet.bundle_description import bundle_folder
 from thumbnet.config import ExportSettings
-from thumbnet.deployment.exported_folder import (
-    DESCRIPTION,
-    DOWNSCALER,
-    REPORT,
-    REPORT_BESIDE,
-    STUDENT,
-    WHOLE,
-    ExportDescription,
-    read_export,
-)
-from thumbnet.deployment.gate import Graphs, compare
-from thumbnet.deployment.graphs import downscaler_graph, student_graph
-from thumbnet.deployment.quantisation import calibration_views, plain_filters, quantised
-from thumbnet.deployment.runtime import open_graph
+from thumbnet.deployment.exported_folder import DESCRIPTION, REPORT, REPORT_BESIDE, ExportDescription, read_export
+from thumbnet.deployment.formats import executorch_format, onnx_format, openvino_format, torch_export_format
+from thumbnet.deployment.formats.made import Made, require_packages
+from thumbnet.deployment.gate import compare
+from thumbnet.deployment.run_teacher import teacher_of
 from thumbnet.deployment.verification_data import VerificationData, open_verification_data
-from thumbnet.deployment.view_graph import OPSET, in_one, working_view_graph
+from thumbnet.deployment.view_graph import OPSET
 from thumbnet.errors import CheckpointError, ConfigError, ExportError
 from thumbnet.hub import BUNDLE_FILES
 from thumbnet.progress import Announcer
 from thumbnet.storage import storage_errors, write_atomically, write_json
 
-NEEDED = ("onnx", "onnxruntime", "onnxscript")
-_VERSIONED = ("thumbnet", "torch", *NEEDED)
+_NEEDED = {
+    "onnx": onnx_format.NEEDED,
+    "openvino": openvino_format.NEEDED,
+    "executorch": executorch_format.NEEDED,
+    "torch-export": (),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +41,7 @@ class ExportResult:
     """What an export left.
 
     Attributes:
-        folder: The graphs, export.json and report.json.
+        folder: The networks, export.json and report.json.
         report: The content of report.json.
     """
 
@@ -77,29 +72,30 @@ def export(
         ThumbNetError: If the run or the data cannot be used.
     """
     announcer = announcer or Announcer()
-    _require_packages()
+    require_packages(settings.format, _NEEDED[settings.format], extra=settings.format)
     folder = Path(settings.output)
     _check_output(folder, overwrite)
     bundle = ThumbNet.load(run, allow_code=allow_code)
     if not bundle.makes_pictures:
         kind = bundle.description.downscaler.kind
         raise ExportError(f"downscaler: {kind} is a bound and makes no picture to export; train another kind")
-    view = working_view_graph(bundle.description.preprocessing)
+    teacher = teacher_of(Path(run), bundle, allow_code) if settings.with_teacher else None
     data = open_verification_data(Path(run), bundle, settings, announcer)
     description = _describe(bundle, Path(run), settings)
     with announcer.working("exporting"):
-        graphs = _graphs(bundle, view, data, settings, description)
-    report = compare(bundle, graphs, data.verified, settings.allowed_drop, announcer)
-    report |= {"data": data.data, "description": data.description, "precision": description.precision}
-    report["size_bytes"] = {name: len(content) for name, content in _files(graphs).items()}
+        made = _make(bundle, teacher, data, settings, description)
+    report = compare(bundle, made.engines, data.verified, settings.allowed_drop, announcer, teacher)
+    report |= {"data": data.data, "description": data.description}
+    report |= {"format": settings.format, "precision": description.precision}
+    report["size_bytes"] = {name: len(content) for name, content in made.files.items()}
     if not report["passed"]:
         raise _refused(folder, report)
-    _write(folder, graphs, description, report)
+    _write(folder, made.files, description, report)
     return ExportResult(folder=folder, report=report)
 
 
 def is_current(run: Path, folder: Path) -> bool:
-    """Whether a folder holds an export of the bundle as it is now.
+    """Whether a folder holds ONNX graphs of the bundle as it is now.
 
     Raises:
         CheckpointError: If there is no bundle.
@@ -107,9 +103,10 @@ def is_current(run: Path, folder: Path) -> bool:
     if not (folder / DESCRIPTION).is_file():
         return False
     try:
-        return read_export(folder).bundle == _digest(run)
+        description = read_export(folder)
     except CheckpointError:
         return False
+    return description.engine == "onnx" and description.bundle == _digest(run)
 
 
 def _digest(run: Path) -> str:
@@ -117,12 +114,6 @@ def _digest(run: Path) -> str:
     for name in BUNDLE_FILES:
         digest.update(hashlib.sha256((bundle_folder(run) / name).read_bytes()).digest())
     return digest.hexdigest()
-
-
-def _require_packages() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ExportError(f"export: onnx needs the package {missing[0]}; run: pip install 'thumbnet[onnx]'")
 
 
 def _check_output(folder: Path, overwrite: bool) -> None:
@@ -143,60 +134,51 @@ def _describe(bundle: ThumbNet, run: Path, settings: ExportSettings) -> ExportDe
         multilabel=bundle.description.multilabel,
         preprocessing=bundle.description.preprocessing,
         precision="int8" if settings.int8 else "float",
-        opset=OPSET,
-        versions={name: version(name) for name in _VERSIONED},
+        opset=OPSET if settings.format == "onnx" else None,
+        versions={name: version(name) for name in ("thumbnet", "torch", *_NEEDED[settings.format])},
         bundle=_digest(run),
+        engine=settings.format,
     )
 
 
-def _graphs(
-    bundle: ThumbNet, view: Any, data: VerificationData, settings: ExportSettings, description: ExportDescription
-) -> Graphs:
-    downscaler, student = downscaler_graph(bundle), student_graph(bundle)
-    if settings.int8:
-        views = calibration_views(bundle, data.calibration)
-        make = open_graph(downscaler.SerializeToString())
-        thumbnails = [make(one[None])[0] for one in views]
-        downscaler = quantised(downscaler, views, keep=plain_filters(downscaler))
-        student = quantised(student, thumbnails)
-    whole = in_one(view, downscaler, student)
-    for model in (downscaler, student, whole):
-        _note(model, description)
-    parts = (model.SerializeToString() for model in (downscaler, student, whole, view))
-    return Graphs(**dict(zip(("downscaler", "student", "whole", "view"), parts, strict=True)))
-
-
-def _note(model: Any, description: ExportDescription) -> None:
-    """Puts the description into the graph's own metadata, for whoever has the file alone."""
-    import onnx
-
-    model.producer_name, model.producer_version = "thumbnet", version("thumbnet")
-    facts = asdict(description)
-    notes = {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
-    onnx.helper.set_model_props(model, notes)
-
-
-def _files(graphs: Graphs) -> dict[str, bytes]:
-    return {DOWNSCALER: graphs.downscaler, STUDENT: graphs.student, WHOLE: graphs.whole}
+def _make(
+    bundle: ThumbNet,
+    teacher: nn.Module | None,
+    data: VerificationData,
+    settings: ExportSettings,
+    description: ExportDescription,
+) -> Made:
+    calibration = data.calibration if settings.int8 else None
+    if settings.format == "onnx":
+        return onnx_format.make(bundle, teacher, calibration, description)
+    if settings.format == "openvino":
+        return openvino_format.make(bundle, calibration)
+    if settings.format == "executorch":
+        return executorch_format.make(bundle)
+    return torch_export_format.make(bundle)
 
 
 def _refused(folder: Path, report: dict[str, Any]) -> ExportError:
     """Leaves the report; beside an older export, which stays."""
     place = folder / (REPORT_BESIDE if (folder / DESCRIPTION).exists() else REPORT)
     write_json(place, report)
-    worst = max(report["pair"]["drop"], report["whole"]["drop"])
+    compared, limit = [report[name] for name in report["compared"]], report["allowed_drop"]
+    worst = max(one["drop"] for one in compared)
     found = f"its {report['metric']} differs from the bundle's by {worst:.2%}"
-    limit = f"more than the {report['allowed_drop']:.2%} allowed"
-    return ExportError(f"the export is not written: {found}, {limit}; see {place}, or give --max-drop")
+    if worst <= limit or report["metric"] == "agreement":
+        worst, limit = 1 - min(one["agreement"] for one in compared), report["allowed_other_answers"]
+        found = f"it answers otherwise than the bundle on {worst:.2%} of the pictures"
+    problem = f"{found}, more than the {limit:.2%} allowed"
+    return ExportError(f"the export is not written: {problem}; see {place}, or give --max-drop")
 
 
-def _write(folder: Path, graphs: Graphs, description: ExportDescription, report: dict[str, Any]) -> None:
+def _write(folder: Path, files: dict[str, bytes], description: ExportDescription, report: dict[str, Any]) -> None:
     place = folder.resolve()
     with storage_errors(folder):
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.") as temporary:
             made = Path(temporary) / "made"
-            for name, content in _files(graphs).items():
+            for name, content in files.items():
                 write_atomically(made / name, content)
             write_json(made / DESCRIPTION, description.as_dict())
             write_json(made / REPORT, report)

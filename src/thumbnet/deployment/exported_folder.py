@@ -10,10 +10,8 @@ from thumbnet.errors import CheckpointError, ConfigError
 
 FORMAT = 1
 DOWNSCALER, STUDENT, WHOLE = "downscaler.onnx", "student.onnx", "thumbnet.onnx"
-# For the server's page: pictures of any size to the learned and the plain thumbnail.
-BROWSER = "browser.onnx"
-# Only where it was asked for.
-TEACHER = "teacher.onnx"
+# For a page that makes thumbnails: pictures of any size to the learned and the plain one. The teacher where asked for.
+BROWSER, TEACHER = "browser.onnx", "teacher.onnx"
 DESCRIPTION, REPORT, REPORT_BESIDE = "export.json", "report.json", "report.failed.json"
 
 
@@ -28,9 +26,10 @@ class ExportDescription:
         multilabel: Whether a picture may have any number of labels; then each output is a probability by itself.
         preprocessing: How a picture becomes what the downscaler takes.
         precision: `float` or `int8`.
-        opset: Of the graphs.
+        opset: Of the graphs, where they are of ONNX.
         versions: Of what made them.
         bundle: SHA-256 of the bundle that they were made of.
+        engine: What they are for, as `--format` names it.
     """
 
     labels: tuple[str, ...]
@@ -39,9 +38,10 @@ class ExportDescription:
     multilabel: bool
     preprocessing: Preprocessing
     precision: str
-    opset: int
+    opset: int | None
     versions: dict[str, str]
     bundle: str
+    engine: str = "onnx"
 
     @property
     def ratio(self) -> int:

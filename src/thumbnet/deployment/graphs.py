@@ -1,4 +1,4 @@
-"""E and S as ONNX graphs of uint8 pictures: all scaling, rounding and normalisation is inside."""
+"""E, S and T as ONNX graphs of uint8 pictures: all scaling, rounding and normalisation is inside."""
 
 import logging
 import warnings
@@ -11,7 +11,6 @@ from torch.export import Dim
 from torch.nn import functional
 
 from thumbnet.bundle import ThumbNet
-from thumbnet.bundle_description import BundleDescription
 from thumbnet.data.preprocessing import Preprocessing, levels_to_values, normalise
 from thumbnet.deployment.view_graph import IR_VERSION, OPSET
 from thumbnet.errors import ExportError
@@ -29,19 +28,14 @@ class DownscalerGraph(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         """The very steps of `ThumbnailMaker.thumbnails`."""
-        image = levels_to_values(picture.permute(0, 3, 1, 2).float())
+        image = levels_to_values(picture.permute(0, 3, 1, 2).contiguous().float())
         thumbnail: Tensor = self.downscaler(image).clamp(0, 1).mul(255).round().to(torch.uint8)
-        return thumbnail.permute(0, 2, 3, 1)
+        # Engines for small devices take a memory format as it comes, so both ends are made plain.
+        return thumbnail.contiguous().permute(0, 2, 3, 1).contiguous()
 
 
 class ClassifierGraph(nn.Module):
-    """Uint8 pictures of a classifier's side `[batch, side, side, 3]` to probabilities `[batch, classes]`.
-
-    Args:
-        network: S or T.
-        preprocessing: Its mean and standard deviation.
-        multilabel: Whether each class is a question by itself.
-    """
+    """Uint8 pictures `[batch, side, side, 3]` to probabilities `[batch, classes]`: S on thumbnails, or T on views."""
 
     def __init__(self, network: nn.Module, preprocessing: Preprocessing, multilabel: bool) -> None:
         super().__init__()
@@ -49,22 +43,23 @@ class ClassifierGraph(nn.Module):
         self.mean, self.std = preprocessing.mean, preprocessing.std
         self.multilabel = multilabel
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, picture: Tensor) -> Tensor:
         """The very steps of `ThumbNet.classify`."""
-        values = levels_to_values(pixels.permute(0, 3, 1, 2).float())
+        values = levels_to_values(picture.permute(0, 3, 1, 2).contiguous().float())
         logits = self.network(normalise(values, self.mean, self.std)).float()
         return torch.sigmoid(logits) if self.multilabel else functional.softmax(logits, dim=1)
 
 
-def student_module(bundle: ThumbNet) -> ClassifierGraph:
-    """S of a bundle, on its thumbnails."""
+def student_network(bundle: ThumbNet) -> ClassifierGraph:
+    """S with its preprocessing; branches for training are fused."""
+    bundle = bundle.reparameterised()
     description = bundle.description
     return ClassifierGraph(bundle.student, description.student_preprocessing, description.multilabel)
 
 
-def teacher_module(teacher: nn.Module, description: BundleDescription) -> ClassifierGraph:
-    """T of a bundle, on working views."""
-    return ClassifierGraph(teacher, description.preprocessing, description.multilabel)
+def teacher_network(teacher: nn.Module, bundle: ThumbNet) -> ClassifierGraph:
+    """T with its preprocessing."""
+    return ClassifierGraph(teacher.eval(), bundle.description.preprocessing, bundle.description.multilabel)
 
 
 def downscaler_graph(bundle: ThumbNet) -> Any:
@@ -73,10 +68,7 @@ def downscaler_graph(bundle: ThumbNet) -> Any:
     Raises:
         ExportError: If it cannot be exported.
     """
-    ratio = bundle.description.ratio
-    height, width = (ratio * side for side in _EXAMPLE_SIDES)
-    picture = torch.zeros(2, height, width, 3, dtype=torch.uint8)
-    sides = {1: ratio * Dim("height", min=2), 2: ratio * Dim("width", min=2)}
+    picture, sides = downscaler_example(bundle)
     model = _to_onnx(DownscalerGraph(bundle.downscaler), picture, sides, ("picture", "thumbnail"))
     _name_sides(model.graph.input[0], ("batch", "height", "width"))
     _name_sides(model.graph.output[0], ("batch", "thumbnail_height", "thumbnail_width"))
@@ -84,33 +76,37 @@ def downscaler_graph(bundle: ThumbNet) -> Any:
 
 
 def student_graph(bundle: ThumbNet) -> Any:
-    """S, from `thumbnail` to `probabilities`; branches for training are fused.
+    """S, from `thumbnail` to `probabilities`.
 
     Raises:
         ExportError: If it cannot be exported.
     """
-    bundle = bundle.reparameterised()
-    side = bundle.thumbnail_side
-    thumbnail = torch.zeros(2, side, side, 3, dtype=torch.uint8)
-    return _classifier_graph(student_module(bundle), thumbnail, "thumbnail")
+    return _classifier_graph(student_network(bundle), bundle.thumbnail_side, "thumbnail")
 
 
-def teacher_graph(teacher: nn.Module, description: BundleDescription) -> Any:
-    """T, from `picture`, the working view of one, to `probabilities`.
+def teacher_graph(teacher: nn.Module, bundle: ThumbNet) -> Any:
+    """T, from `picture`, the working view, to `probabilities`.
 
     Raises:
         ExportError: If it cannot be exported.
     """
-    side = description.preprocessing.image_side
-    view = torch.zeros(2, side, side, 3, dtype=torch.uint8)
-    return _classifier_graph(teacher_module(teacher, description), view, "picture")
+    return _classifier_graph(teacher_network(teacher, bundle), bundle.image_side, "picture")
 
 
-def _classifier_graph(classifier: ClassifierGraph, example: Tensor, name: str) -> Any:
-    model = _to_onnx(classifier, example, {}, (name, "probabilities"))
+def _classifier_graph(network: ClassifierGraph, side: int, given: str) -> Any:
+    example = torch.zeros(2, side, side, 3, dtype=torch.uint8)
+    model = _to_onnx(network, example, {}, (given, "probabilities"))
     for value in (model.graph.input[0], model.graph.output[0]):
         _name_sides(value, ("batch",))
     return model
+
+
+def downscaler_example(bundle: ThumbNet) -> tuple[Tensor, dict[int, Any]]:
+    """An input of E to export it with, and what of its shape is open beside the number of pictures."""
+    ratio = bundle.description.ratio
+    height, width = (ratio * side for side in _EXAMPLE_SIDES)
+    sides = {1: ratio * Dim("height", min=2), 2: ratio * Dim("width", min=2)}
+    return torch.zeros(2, height, width, 3, dtype=torch.uint8), sides
 
 
 def _to_onnx(network: nn.Module, example: Tensor, sides: Mapping[int, Any], names: tuple[str, str]) -> Any:

@@ -19,7 +19,7 @@ from thumbnet.data.working_view import PictureSource, Pixels, open_picture, view
 from thumbnet.deployment.exported_folder import DOWNSCALER, STUDENT, ExportDescription, read_export
 from thumbnet.errors import CheckpointError, ConfigError
 
-# Of classify_many; more at a time only fill the processor's caches.
+# Of `thumbnails` and `classify_many`; more at a time only fill the processor's caches.
 AT_ONCE = 16
 PROCESSOR = ("CPUExecutionProvider",)
 Run = Callable[[NDArray[Any]], NDArray[Any]]
@@ -53,11 +53,14 @@ class ThumbNetRuntime:
             threads: Of one graph on the processor; by default onnxruntime's own choice, one a core.
 
         Raises:
-            CheckpointError: If there is no export, or it is damaged.
+            CheckpointError: If there is no export, it is damaged, or for another engine.
             ConfigError: If onnxruntime is not installed, or has no such provider.
         """
         folder = Path(folder)
         description = read_export(folder)
+        if description.engine != "onnx":
+            problem = f"{folder} is an export for {description.engine}, and this runtime reads those for onnx"
+            raise CheckpointError(f"{problem}; make one with `thumbnet export`")
         downscaler, student = (open_graph(folder / name, providers, threads) for name in (DOWNSCALER, STUDENT))
         return cls(description, downscaler, student)
 
@@ -128,6 +131,21 @@ class ThumbNetRuntime:
             scores = self.student(thumbnails)
             answers += [ranked_classes(one, self.labels, top, kind) for one, kind in zip(scores, kinds, strict=True)]
         return answers
+
+    def thumbnails(self, pictures: Sequence[PictureSource]) -> list[Image.Image]:
+        """Makes the thumbnails of any number of pictures in batches; each is the one that `thumbnail` makes.
+
+        Args:
+            pictures: Each as for `thumbnail`.
+
+        Raises:
+            PictureError: If one of them cannot be read.
+        """
+        made: list[Image.Image] = []
+        for start in range(0, len(pictures), AT_ONCE):
+            some, _ = self._thumbnails(pictures[start : start + AT_ONCE], "picture")
+            made += [Image.fromarray(one) for one in some]
+        return made
 
     def view(self, upright: Image.Image, fit: Fit = "crop") -> Pixels:
         """What `downscaler` takes of a picture that is already upright RGB."""

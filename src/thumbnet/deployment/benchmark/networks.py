@@ -19,9 +19,9 @@ from thumbnet.deployment.graphs import (
     DownscalerGraph,
     downscaler_graph,
     student_graph,
-    student_module,
+    student_network,
     teacher_graph,
-    teacher_module,
+    teacher_network,
 )
 from thumbnet.deployment.quantisation import plain_filters, quantised
 from thumbnet.errors import DataError, PictureError
@@ -72,12 +72,11 @@ def write_networks(
     Raises:
         ExportError: If a network cannot be exported.
     """
-    bundle = bundle.reparameterised()
     preprocessing, threads = bundle.description.preprocessing, settings.threads or os.cpu_count() or 1
     modules: dict[str, nn.Module] = {
         "downscaler": DownscalerGraph(bundle.downscaler),
-        "student": student_module(bundle),
-        "teacher": teacher_module(teacher, bundle.description),
+        "student": student_network(bundle),
+        "teacher": teacher_network(teacher, bundle),
     }
     files: dict[tuple[Engine, Precision], dict[str, Path]] = {("torch", "float"): {}}
     for name, module in modules.items():
@@ -86,7 +85,7 @@ def write_networks(
     graphs = {
         "downscaler": downscaler_graph(bundle),
         "student": student_graph(bundle),
-        "teacher": teacher_graph(teacher, bundle.description),
+        "teacher": teacher_graph(teacher, bundle),
     }
     files["onnxruntime", "float"] = _written(graphs, folder, "float")
     if settings.int8:
