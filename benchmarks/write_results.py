@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import archive_results
+import deployment_results
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
@@ -48,6 +49,8 @@ def render() -> str:
         ("archive_writer", archive_results.writer),
         ("reduced_decoding", archive_results.reduced),
         ("downscaler_floor", archive_results.floor),
+        ("inference_timm_resnet50", deployment_results.inference),
+        ("server_load", deployment_results.server),
     ):
         file = RESULTS / f"{name}.json"
         if file.exists():
