@@ -1,0 +1,225 @@
+// The page: what happens when, and what is said about it.
+
+import { measure } from "./pictures.js";
+import * as results from "./results.js";
+import { Problem, about, carry, sample, send } from "./server.js";
+import { Here, There } from "./thumbnails.js";
+import { percent } from "./wording.js";
+
+const MEGA = 1e6;
+const MOST_PIXELS = 50 * MEGA; // what a browser decodes without running out of memory
+const at = (id) => document.getElementById(id);
+
+let server; // what /about says
+let maker; // of thumbnails
+let current = null; // the picture that is shown or worked on
+let retry = null;
+
+const say = (text) => (at("status").textContent = text);
+
+function complain(error, again) {
+  const problem = error instanceof Problem ? error : new Problem(`Something failed in this page: ${error.message}`);
+  say("");
+  at("problem-text").textContent = problem.message;
+  retry = problem.again || problem.token ? again : null;
+  at("again").hidden = !problem.again;
+  at("problem").hidden = false;
+  at("token").setAttribute("aria-invalid", String(problem.token));
+  if (problem.token) at("token").focus();
+}
+
+function calm() {
+  at("problem").hidden = true;
+  at("token").removeAttribute("aria-invalid");
+  retry = null;
+}
+
+/** One picture's way: its times, and the bytes that were sent. */
+class Journey {
+  #stop = new AbortController();
+  steps = [];
+  sent = 0;
+  file;
+
+  constructor(file) {
+    this.file = file;
+    const took = async (step, where, act) => {
+      const started = performance.now();
+      const made = await act();
+      took.add(step, where, performance.now() - started);
+      return made;
+    };
+    took.add = (...step) => this.steps.push(step);
+    const sending = (count) => (this.sent += count);
+    this.means = { say: (text) => this === current && say(text), took, sending, signal: this.#stop.signal };
+  }
+
+  stop() {
+    this.#stop.abort();
+  }
+
+  /** Sends bytes that are classified, and tells the server's part of the time from the way there and back. */
+  async ask(path, body, who) {
+    const started = performance.now();
+    const answer = await (await send(path, body, this.means.signal)).json();
+    this.sent += body.size;
+    const { decode, networks } = answer.milliseconds;
+    this.steps.push([`${who}: decode and answer`, "server", decode + networks]);
+    this.steps.push([`${who}: upload and way back`, "network", performance.now() - started - decode - networks]);
+    return answer;
+  }
+}
+
+async function take(file) {
+  current?.stop();
+  const journey = (current = new Journey(file));
+  calm();
+  results.begin();
+  say("Reading the picture …");
+  try {
+    await follow(journey);
+  } catch (error) {
+    if (journey !== current) return;
+    if (!journey.shown) results.hide();
+    complain(error, () => take(file));
+  }
+}
+
+async function follow(journey) {
+  const { file, means } = journey;
+  const size = await measure(file);
+  const most = Math.min(MOST_PIXELS, server.max_pixels);
+  if (size.width * size.height > most) {
+    const found = ((size.width * size.height) / MEGA).toFixed(0);
+    throw new Problem(`The picture has ${found} megapixels; this page takes up to ${(most / MEGA).toFixed(0)}.`);
+  }
+  const made = await maker.make(file, means);
+  if (journey !== current) return;
+  journey.shown = true;
+  results.showPictures({ file, size, ...made });
+  account(journey);
+  say("The student looks at the thumbnail …");
+  const answer = await journey.ask("classify?top=5&given=thumbnail", made.learned, "Student");
+  if (journey !== current) return;
+  results.showAnswer("student", answer.ranked);
+  account(journey);
+  say(`The student says ${answer.label}, ${percent(answer.score)}.`);
+}
+
+function account(journey) {
+  const { file, sent } = journey;
+  const thumbnail = "the learned thumbnail, for the student to see";
+  const whole = maker instanceof There ? "The whole picture, once for each thumbnail, and " : "Only ";
+  const teacher = journey.toTeacher ? ", and the whole picture, for the teacher" : "";
+  const what = `${whole}${thumbnail}${teacher}. Headers of requests are not counted.`;
+  results.showSent(sent, file.size, sent ? what : "Nothing so far.");
+  results.showSteps(journey.steps);
+  if (server.teacher) results.offerTeacher(file.size);
+}
+
+async function askTeacher() {
+  const journey = current;
+  calm();
+  say("The teacher looks at the whole picture …");
+  at("ask-teacher").disabled = true;
+  try {
+    const answer = await journey.ask("teacher?top=5", journey.file, "Teacher");
+    journey.toTeacher = true;
+    if (journey !== current) return;
+    results.showAnswer("teacher", answer.ranked);
+    say(`The teacher says ${answer.label}, ${percent(answer.score)}.`);
+  } catch (error) {
+    if (journey === current) complain(error, askTeacher);
+  } finally {
+    at("ask-teacher").disabled = false;
+    if (journey === current) account(journey);
+  }
+}
+
+function notice(text) {
+  at("notice").textContent = text;
+  at("notice").hidden = false;
+}
+
+/** The server makes the thumbnails from now on. */
+function letServer(reason) {
+  maker = new There(server.thumbnail_side);
+  notice(`${reason} The server makes the thumbnails instead, so the whole picture is sent to it.`);
+}
+
+async function chooseMaker() {
+  if (!server.browser) return letServer("The downscaler for the browser is not on this server.");
+  maker = new Here();
+  try {
+    await maker.ready;
+  } catch (error) {
+    letServer(`The downscaler does not start in this browser (${error.message}).`);
+  }
+}
+
+function offerSamples() {
+  const buttons = server.samples.map((one) => {
+    const button = Object.assign(document.createElement("button"), { type: "button" });
+    const picture = Object.assign(new Image(), { src: one.url, alt: one.alt, loading: "lazy" });
+    button.append(picture);
+    const choose = () => {
+      say("Fetching the sample …");
+      sample(one).then(take, (error) => complain(error, choose));
+    };
+    button.addEventListener("click", choose);
+    const item = document.createElement("li");
+    item.append(button);
+    return item;
+  });
+  at("samples").replaceChildren(...buttons);
+  at("offer").hidden = buttons.length === 0;
+}
+
+function listen() {
+  at("file").addEventListener("change", ({ target }) => {
+    if (target.files[0]) take(target.files[0]);
+    target.value = ""; // the same file may be chosen again
+  });
+  // Anywhere: a picture that misses the field must not replace the page.
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    at("drop").classList.add("over");
+  });
+  addEventListener("dragleave", (event) => event.relatedTarget ?? at("drop").classList.remove("over"));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    at("drop").classList.remove("over");
+    const file = event.dataTransfer.files[0];
+    if (file) take(file);
+    else complain(new Problem("What was dropped is no file. Save the picture first, then drop it."));
+  });
+  at("again").addEventListener("click", () => retry?.());
+  at("ask-teacher").addEventListener("click", askTeacher);
+  at("smooth").addEventListener("change", ({ target }) => at("pictures").classList.toggle("smooth", target.checked));
+  at("token-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    carry(at("token").value.trim());
+    if (retry) retry();
+    else say("The token will be used from now on.");
+  });
+}
+
+async function start() {
+  try {
+    server = await about();
+  } catch (error) {
+    return complain(error, () => location.reload());
+  }
+  calm();
+  const { thumbnail_side: side } = server;
+  at("lead").textContent =
+    `A learned downscaler makes a thumbnail of ${side} × ${side} pixels of your picture, and a network that was ` +
+    `trained for such thumbnails tells ${server.classes} classes apart by it.`;
+  at("token-form").hidden = !server.token;
+  results.frameAs(server.seen);
+  listen();
+  offerSamples();
+  await chooseMaker();
+}
+
+start();
