@@ -1,5 +1,6 @@
 """A server with its page, on networks that are a few lines of ONNX: for tests that look at it from outside."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from onnx import compose
 from thumbnet.config.serve import ServeSettings
 from thumbnet.data.pictures import read_picture
 from thumbnet.data.working_view import Preprocessing, view_of
-from thumbnet.deployment.exported_folder import BROWSER
+from thumbnet.deployment.exported_folder import BROWSER, DESCRIPTION, ExportDescription
 from thumbnet.deployment.server.app import create_app
 from thumbnet.deployment.server.work import Decoded
 from thumbnet.deployment.view_graph import IR_VERSION, OPSET, working_view_graph
@@ -29,7 +30,7 @@ _DOWNSCALER = """
 <ir_version: {ir}, opset_import: ["" : {opset}]>
 downscaler (uint8[batch, {image_side}, {image_side}, 3] view)
   => (uint8[batch, {side}, {side}, 3] thumbnail, uint8[batch, {side}, {side}, 3] plain)
-<int64[2] size = {{{side}, {side}}}, float ink = {{0.85}}, float paper = {{38.0}}, int64[2] first = {{0, 1}}>
+<int64[2] size = {{{side}, {side}}}, float ink = {{0.85}}, float paper = {{38.0}}>
 {{
   planes = Transpose <perm = [0, 3, 1, 2]> (view)
   shape = Shape <start = 0, end = 2> (planes)
@@ -90,21 +91,53 @@ class StandIns:
 def export_for_page(folder: Path, networks: StandIns) -> Path:
     """A folder with what the page needs of an export."""
     folder.mkdir(parents=True, exist_ok=True)
+    description = ExportDescription(
+        labels=networks.labels,
+        image_side=networks.preprocessing.image_side,
+        thumbnail_side=networks.thumbnail_side,
+        multilabel=False,
+        preprocessing=networks.preprocessing,
+        precision="float",
+        opset=OPSET,
+        versions={},
+        bundle="",
+    )
+    (folder / DESCRIPTION).write_text(json.dumps(description.as_dict()), encoding="utf-8")
     onnx.save(browser_graph(networks.preprocessing, networks.thumbnail_side), folder / BROWSER)
     return folder
 
 
 @dataclass
 class Running:
-    """A server on this machine; `stop` may be called more than once."""
+    """A server on this machine, and the bodies that reached it by path; `stop` may be called more than once."""
 
     url: str
+    received: list[tuple[str, bytes]]
     server: uvicorn.Server
     thread: threading.Thread
 
     def stop(self) -> None:
         self.server.should_exit = True
         self.thread.join(20)
+
+
+def _recorded(app: Any, received: list[tuple[str, bytes]]) -> Any:
+    """The app, and what it is sent: the browser's own tools do not tell what was in a file that a page sent."""
+
+    async def record(scope: Any, receive: Any, send: Any) -> None:
+        body = b""
+
+        async def heard() -> Any:
+            nonlocal body
+            message = await receive()
+            body += message.get("body", b"")
+            return message
+
+        await app(scope, heard, send)
+        if scope.get("method") == "POST":
+            received.append((f"{scope['path']}?{scope['query_string'].decode()}", body))
+
+    return record
 
 
 @contextmanager
@@ -121,14 +154,17 @@ def serving(networks: StandIns, token: str | None = None, port: int = 0, **page:
             times = {"decode": 1.0, "networks": 9.0}
             return {**ranked[0], "ranked": ranked, "given": "picture", "milliseconds": times}
 
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error", timeout_graceful_shutdown=2))
+    received: list[tuple[str, bytes]] = []
+    server = uvicorn.Server(
+        uvicorn.Config(_recorded(app, received), "127.0.0.1", port, log_level="error", timeout_graceful_shutdown=2)
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.01)
     here = server.servers[0].sockets[0].getsockname()[1]
-    running = Running(f"http://127.0.0.1:{here}", server, thread)
+    running = Running(f"http://127.0.0.1:{here}", received, server, thread)
     try:
         yield running
     finally:

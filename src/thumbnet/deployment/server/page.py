@@ -46,7 +46,7 @@ HEADERS = {
     ),
 }
 DRAWN = {
-    "harbour": "A drawn harbour at dusk: a striped lighthouse on a rock, two sailing boats, the low sun over the water.",
+    "harbour": "A drawn harbour at dusk: a striped lighthouse on a rock, two sailing boats, a low sun over water.",
     "table": "A drawn still life: an apple, an orange and a lemon on a checked tablecloth.",
 }
 
@@ -81,7 +81,7 @@ class About(BaseModel):
     samples: list[Sample]
 
 
-def page_routes(  # noqa: PLR0913  (what the page shows)
+def page_routes(
     folder: Path | None,
     has_teacher: bool,
     needs_token: bool,

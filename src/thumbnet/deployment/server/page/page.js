@@ -34,11 +34,13 @@ function calm() {
   retry = null;
 }
 
-/** One picture's way: its times, and the bytes that were sent. */
+/** One picture's way: what was sent of it, and the time of each step. */
 class Journey {
   #stop = new AbortController();
-  steps = [];
-  sent = 0;
+  sent = []; // [kind, bytes, what]
+  steps = { student: [], teacher: [] };
+  shown = false;
+  answered = false;
   file;
 
   constructor(file) {
@@ -49,8 +51,8 @@ class Journey {
       took.add(step, where, performance.now() - started);
       return made;
     };
-    took.add = (...step) => this.steps.push(step);
-    const sending = (count) => (this.sent += count);
+    took.add = (...step) => this.steps.student.push(step);
+    const sending = (...part) => this.sent.push(part);
     this.means = { say: (text) => this === current && say(text), took, sending, signal: this.#stop.signal };
   }
 
@@ -58,14 +60,14 @@ class Journey {
     this.#stop.abort();
   }
 
-  /** Sends bytes that are classified, and tells the server's part of the time from the way there and back. */
-  async ask(path, body, who) {
+  /** What `student` or `teacher` says to a file; the server's time is told from that of the way there and back. */
+  async ask(who, path, file) {
     const started = performance.now();
-    const answer = await (await send(path, body, this.means.signal)).json();
-    this.sent += body.size;
+    const answer = await (await send(path, file, this.means.signal)).json();
     const { decode, networks } = answer.milliseconds;
-    this.steps.push([`${who}: decode and answer`, "server", decode + networks]);
-    this.steps.push([`${who}: upload and way back`, "network", performance.now() - started - decode - networks]);
+    const way = Math.max(0, performance.now() - started - decode - networks);
+    this.steps[who].push([`The ${who}: decode and answer`, "server", decode + networks]);
+    this.steps[who].push(["Upload and way back", "network", way]);
     return answer;
   }
 }
@@ -99,21 +101,19 @@ async function follow(journey) {
   results.showPictures({ file, size, ...made });
   account(journey);
   say("The student looks at the thumbnail …");
-  const answer = await journey.ask("classify?top=5&given=thumbnail", made.learned, "Student");
+  const answer = await journey.ask("student", "classify?top=5&given=thumbnail", made.learned);
+  journey.sent.push(["thumbnail", made.learned.size, "the learned thumbnail, for the student"]);
   if (journey !== current) return;
+  journey.answered = true;
   results.showAnswer("student", answer.ranked);
   account(journey);
   say(`The student says ${answer.label}, ${percent(answer.score)}.`);
 }
 
-function account(journey) {
-  const { file, sent } = journey;
-  const thumbnail = "the learned thumbnail, for the student to see";
-  const whole = maker instanceof There ? "The whole picture, once for each thumbnail, and " : "Only ";
-  const teacher = journey.toTeacher ? ", and the whole picture, for the teacher" : "";
-  const what = `${whole}${thumbnail}${teacher}. Headers of requests are not counted.`;
-  results.showSent(sent, file.size, sent ? what : "Nothing so far.");
-  results.showSteps(journey.steps);
+function account({ file, sent, steps }) {
+  results.showSent(sent, file.size);
+  results.showSteps("student", steps.student);
+  if (steps.teacher.length) results.showSteps("teacher", steps.teacher);
   if (server.teacher) results.offerTeacher(file.size);
 }
 
@@ -123,8 +123,8 @@ async function askTeacher() {
   say("The teacher looks at the whole picture …");
   at("ask-teacher").disabled = true;
   try {
-    const answer = await journey.ask("teacher?top=5", journey.file, "Teacher");
-    journey.toTeacher = true;
+    const answer = await journey.ask("teacher", "teacher?top=5", journey.file);
+    journey.sent.push(["picture", journey.file.size, "the whole picture, for the teacher"]);
     if (journey !== current) return;
     results.showAnswer("teacher", answer.ranked);
     say(`The teacher says ${answer.label}, ${percent(answer.score)}.`);
@@ -200,6 +200,7 @@ function listen() {
     event.preventDefault();
     carry(at("token").value.trim());
     if (retry) retry();
+    else if (current && !current.answered) take(current.file); // it is on its way with the old token
     else say("The token will be used from now on.");
   });
 }
@@ -213,8 +214,8 @@ async function start() {
   calm();
   const { thumbnail_side: side } = server;
   at("lead").textContent =
-    `A learned downscaler makes a thumbnail of ${side} × ${side} pixels of your picture, and a network that was ` +
-    `trained for such thumbnails tells ${server.classes} classes apart by it.`;
+    `A learned downscaler shrinks your picture to ${side} × ${side} pixels. A network trained on such thumbnails ` +
+    `says which of ${server.classes} classes it shows.`;
   at("token-form").hidden = !server.token;
   results.frameAs(server.seen);
   listen();

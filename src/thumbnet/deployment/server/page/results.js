@@ -10,6 +10,7 @@ export function frameAs(seen) {
   const mode = { center: "cover", squash: "fill", border: "contain" }[seen?.mode] ?? "contain";
   at("original").style.objectFit = mode;
   at("original").style.transform = mode === "cover" ? `scale(${1 / seen.share})` : "";
+  at("original-part").textContent = mode === "cover" ? "Shown: the part that the networks see" : "";
 }
 
 /** A new picture is being worked on: what is there is of the one before. */
@@ -36,17 +37,25 @@ export function showPictures({ file, size, plain, learned, side, notes }) {
   at("learned-facts").textContent = `${pixels(square)}, ${bytes(learned.size)}`;
   at("notes").textContent = notes.join(" ");
   at("notes").hidden = notes.length === 0;
-  forget("student", "teacher");
+  forgetAnswers();
   at("results").hidden = false;
   at("results").removeAttribute("aria-busy");
 }
 
-/** How much went to the server. */
-export function showSent(sent, size, what) {
+/** How much went to the server: parts `[kind, bytes, what]`, where the kind is `thumbnail` or `picture`. */
+export function showSent(parts, size) {
+  const sent = parts.reduce((total, [, count]) => total + count, 0);
+  const scale = Math.max(sent, size);
+  const bars = parts.map(([kind, count]) => {
+    const bar = Object.assign(cell("i", ""), { className: kind });
+    bar.style.width = `${(100 * count) / scale}%`;
+    return bar;
+  });
+  const what = parts.map(([, count, words]) => `${exactBytes(count)}: ${words}.`);
   at("sent").textContent = exactBytes(sent);
   at("sent-share").textContent = comparedWith(sent, size);
-  at("sent-bar").style.width = `${Math.min(100, (100 * sent) / size)}%`;
-  at("sent-what").textContent = what;
+  at("sent-scale").replaceChildren(...bars);
+  at("sent-what").textContent = [...what, "Headers of requests are not counted."].join(" ");
 }
 
 /** What `student` or `teacher` says. */
@@ -61,8 +70,8 @@ export function offerTeacher(size) {
   at("teacher-cost").textContent = `Asking it sends the whole picture: ${bytes(size)}.`;
 }
 
-/** Rows `[step, where, milliseconds]`, and their sum. */
-export function showSteps(steps) {
+/** Rows `[step, where, milliseconds]` of `student` or `teacher`, and their sum. */
+export function showSteps(who, steps) {
   const sum = steps.reduce((total, [, , milliseconds]) => total + milliseconds, 0);
   const rows = [...steps, ["Together", "", sum]].map(([step, where, milliseconds]) => {
     const row = document.createElement("tr");
@@ -70,11 +79,11 @@ export function showSteps(steps) {
     row.firstChild.scope = "row";
     return row;
   });
-  at("steps").replaceChildren(...rows);
+  at(`${who}-steps`).replaceChildren(...rows);
 }
 
-function forget(...answers) {
-  for (const who of answers) at(`${who}-ranked`).replaceChildren();
+function forgetAnswers() {
+  for (const name of ["student-ranked", "teacher-ranked", "teacher-steps"]) at(name).replaceChildren();
   at("student-waits").hidden = false;
   at("teacher-offer").hidden = false;
 }

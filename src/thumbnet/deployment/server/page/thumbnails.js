@@ -46,13 +46,13 @@ export class There {
 
   async make(file, { say, took, sending, signal }) {
     say("The server makes the thumbnails …");
-    const one = (downscaler) => async () => {
+    const one = (downscaler, what) => async () => {
       const answer = await send(`thumbnail?format=png&downscaler=${downscaler}`, file, signal);
-      sending(file.size);
+      sending("picture", file.size, `the whole picture, for its ${what} thumbnail`);
       return answer.blob();
     };
-    const learned = await took("Upload, learned thumbnail", "server", one("learned"));
-    const plain = await took("Upload, plain thumbnail", "server", one("bicubic"));
+    const learned = await took("Upload, learned thumbnail", "server", one("learned", "learned"));
+    const plain = await took("Upload, plain thumbnail", "server", one("bicubic", "plain"));
     return { learned, plain, side: this.#side, notes: [] };
   }
 }
