@@ -220,6 +220,7 @@ def test_a_server_that_is_gone_is_told_and_asked_again(
     give(page, encoded(scene()))
     expect(page.locator("#problem-text")).to_have_text("The server does not answer; is it still running?")
     expect(page.locator("#learned-facts")).to_contain_text("16 × 16 px")  # made here, so it is shown
+    expect(page.locator("#sent")).to_have_text("0 bytes")
     assert page.locator("#student-ranked li").count() == 0, "the answer to another picture is not left standing"
     serve(folder=export, port=int(server.url.rsplit(":", 1)[1]))
     page.click("#again")
@@ -233,9 +234,11 @@ def test_a_busy_server_is_told(serve: Callable[..., Running], export: Path, open
     page.route("**/classify*", lambda route: route.fulfill(**busy))
     give(page, HARBOUR)
     expect(page.locator("#problem-text")).to_have_text("The server is busy. Try again in 3 s.")
+    once = int(page.inner_text("#sent").split()[0])
     page.unroute("**/classify*")
     page.click("#again")
     answered(page)
+    assert page.inner_text("#sent").startswith(f"{2 * once:,} "), "what was sent in vain is counted as well"
 
 
 def test_without_its_downscaler_the_page_says_so_and_the_server_makes_the_thumbnails(
@@ -358,6 +361,17 @@ def test_dark_where_the_system_is_dark(serve: Callable[..., Running], open_page:
         "light": ["rgb(28, 33, 39)", "rgb(255, 255, 255)"],
         "dark": ["rgb(228, 232, 236)", "rgb(20, 23, 27)"],
     }
+
+
+def test_a_page_that_cannot_ask_its_server_says_so(serve: Callable[..., Running], open_page: Open) -> None:
+    page = open_page(serve())
+    page.route("**/about", lambda route: route.abort())
+    page.reload()
+    expect(page.locator("#problem-text")).to_contain_text("The server does not answer")
+    page.unroute("**/about")
+    page.click("#again")
+    expect(page.locator("#samples button").first).to_be_visible()
+    expect(page.locator("#problem")).to_be_hidden()
 
 
 def test_a_dropped_file_is_taken_wherever_it_lands(serve: Callable[..., Running], open_page: Open) -> None:

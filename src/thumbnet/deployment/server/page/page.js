@@ -34,17 +34,16 @@ function calm() {
   retry = null;
 }
 
-/** One picture's way: what was sent of it, and the time of each step. */
+/** One picture's way: what was sent of it, at earlier attempts too, and the time of each step. */
 class Journey {
   #stop = new AbortController();
-  sent = []; // [kind, bytes, what]
   steps = { student: [], teacher: [] };
   shown = false;
-  answered = false;
-  file;
+  over = false;
 
-  constructor(file) {
+  constructor(file, sent) {
     this.file = file;
+    this.sent = sent; // [kind, bytes, what]
     const took = async (step, where, act) => {
       const started = performance.now();
       const made = await act();
@@ -52,8 +51,7 @@ class Journey {
       return made;
     };
     took.add = (...step) => this.steps.student.push(step);
-    const sending = (...part) => this.sent.push(part);
-    this.means = { say: (text) => this === current && say(text), took, sending, signal: this.#stop.signal };
+    this.means = { say: (text) => this === current && say(text), took, sent: (...part) => sent.push(part), signal: this.#stop.signal };
   }
 
   stop() {
@@ -61,9 +59,10 @@ class Journey {
   }
 
   /** What `student` or `teacher` says to a file; the server's time is told from that of the way there and back. */
-  async ask(who, path, file) {
+  async ask(who, path, file, kind, what) {
     const started = performance.now();
-    const answer = await (await send(path, file, this.means.signal)).json();
+    const reached = () => this.means.sent(kind, file.size, `${what}, for the ${who}`);
+    const answer = await (await send(path, file, this.means.signal, reached)).json();
     const { decode, networks } = answer.milliseconds;
     const way = Math.max(0, performance.now() - started - decode - networks);
     this.steps[who].push([`The ${who}: decode and answer`, "server", decode + networks]);
@@ -72,9 +71,9 @@ class Journey {
   }
 }
 
-async function take(file) {
+async function take(file, sent = []) {
   current?.stop();
-  const journey = (current = new Journey(file));
+  const journey = (current = new Journey(file, sent));
   calm();
   results.begin();
   say("Reading the picture …");
@@ -82,8 +81,11 @@ async function take(file) {
     await follow(journey);
   } catch (error) {
     if (journey !== current) return;
-    if (!journey.shown) results.hide();
-    complain(error, () => take(file));
+    if (journey.shown) account(journey);
+    else results.hide();
+    complain(error, () => take(file, sent));
+  } finally {
+    journey.over = true;
   }
 }
 
@@ -101,10 +103,9 @@ async function follow(journey) {
   results.showPictures({ file, size, ...made });
   account(journey);
   say("The student looks at the thumbnail …");
-  const answer = await journey.ask("student", "classify?top=5&given=thumbnail", made.learned);
-  journey.sent.push(["thumbnail", made.learned.size, "the learned thumbnail, for the student"]);
+  const path = "classify?top=5&given=thumbnail";
+  const answer = await journey.ask("student", path, made.learned, "thumbnail", "the learned thumbnail");
   if (journey !== current) return;
-  journey.answered = true;
   results.showAnswer("student", answer.ranked);
   account(journey);
   say(`The student says ${answer.label}, ${percent(answer.score)}.`);
@@ -123,8 +124,7 @@ async function askTeacher() {
   say("The teacher looks at the whole picture …");
   at("ask-teacher").disabled = true;
   try {
-    const answer = await journey.ask("teacher", "teacher?top=5", journey.file);
-    journey.sent.push(["picture", journey.file.size, "the whole picture, for the teacher"]);
+    const answer = await journey.ask("teacher", "teacher?top=5", journey.file, "picture", "the whole picture");
     if (journey !== current) return;
     results.showAnswer("teacher", answer.ranked);
     say(`The teacher says ${answer.label}, ${percent(answer.score)}.`);
@@ -164,7 +164,7 @@ function offerSamples() {
     button.append(picture);
     const choose = () => {
       say("Fetching the sample …");
-      sample(one).then(take, (error) => complain(error, choose));
+      sample(one).then((file) => take(file), (error) => complain(error, choose));
     };
     button.addEventListener("click", choose);
     const item = document.createElement("li");
@@ -185,7 +185,9 @@ function listen() {
     event.preventDefault();
     at("drop").classList.add("over");
   });
-  addEventListener("dragleave", (event) => event.relatedTarget ?? at("drop").classList.remove("over"));
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) at("drop").classList.remove("over"); // it left the window
+  });
   addEventListener("drop", (event) => {
     event.preventDefault();
     at("drop").classList.remove("over");
@@ -193,19 +195,19 @@ function listen() {
     if (file) take(file);
     else complain(new Problem("What was dropped is no file. Save the picture first, then drop it."));
   });
-  at("again").addEventListener("click", () => retry?.());
   at("ask-teacher").addEventListener("click", askTeacher);
   at("smooth").addEventListener("change", ({ target }) => at("pictures").classList.toggle("smooth", target.checked));
   at("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     carry(at("token").value.trim());
     if (retry) retry();
-    else if (current && !current.answered) take(current.file); // it is on its way with the old token
+    else if (current && !current.over) take(current.file, current.sent); // it is on its way with the old token
     else say("The token will be used from now on.");
   });
 }
 
 async function start() {
+  at("again").addEventListener("click", () => retry?.());
   try {
     server = await about();
   } catch (error) {

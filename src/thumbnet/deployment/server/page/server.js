@@ -21,14 +21,15 @@ export function carry(given) {
   token = given;
 }
 
-/** Sends bytes; gives the answer as a Response. */
-export async function send(path, body, signal) {
+/** Sends bytes; gives the answer as a Response. `reached` is called once they are there, whatever the answer is. */
+export async function send(path, body, signal, reached) {
   // The server would hang up in the middle, which looks as if it were gone.
   if (body.size > limit) throw new Problem(`That is ${bytes(body.size)}; this server takes up to ${bytes(limit)}.`);
   const headers = { "Content-Type": "application/octet-stream" };
   // A header holds bytes: the server compares UTF-8.
   if (token) headers.Authorization = `Bearer ${asBytes(token)}`;
   const answer = await reach(path, { method: "POST", body, headers, signal });
+  reached();
   if (!answer.ok) throw await refusal(answer);
   return answer;
 }

@@ -44,11 +44,11 @@ export class There {
     this.#side = side;
   }
 
-  async make(file, { say, took, sending, signal }) {
+  async make(file, { say, took, sent, signal }) {
     say("The server makes the thumbnails …");
     const one = (downscaler, what) => async () => {
-      const answer = await send(`thumbnail?format=png&downscaler=${downscaler}`, file, signal);
-      sending("picture", file.size, `the whole picture, for its ${what} thumbnail`);
+      const reached = () => sent("picture", file.size, `the whole picture, for its ${what} thumbnail`);
+      const answer = await send(`thumbnail?format=png&downscaler=${downscaler}`, file, signal, reached);
       return answer.blob();
     };
     const learned = await took("Upload, learned thumbnail", "server", one("learned", "learned"));
