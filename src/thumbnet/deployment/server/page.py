@@ -5,6 +5,7 @@ Serves only files that it found when it was made; no path is put together from a
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
@@ -151,7 +152,7 @@ def _offered(assets: Path, samples: Path | None) -> list[tuple[Sample, Path]]:
     for place in (*_pictures(samples), *_pictures(assets / "samples")):
         title = place.stem.replace("_", " ").replace("-", " ")
         alt = DRAWN.get(place.stem, f"Sample picture: {title}") if place.parent.parent == assets else f"Sample: {title}"
-        sample = Sample(name=place.name, url=f"page/samples/{place.name}", alt=alt)
+        sample = Sample(name=place.name, url=f"page/samples/{quote(place.name)}", alt=alt)
         offered.setdefault(place.name, (sample, place))
     return list(offered.values())
 
