@@ -4,12 +4,14 @@ import hmac
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from thumbnet.config.serve import ServeSettings
+from thumbnet.deployment.server.page import is_open, page_routes
 from thumbnet.deployment.server.refusals import Refusal
 from thumbnet.deployment.server.routes import picture_routes, state_routes
 from thumbnet.deployment.server.service import Service
@@ -25,13 +27,24 @@ HEADERS = {
 OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 
 
-def create_app(networks: Networks, settings: ServeSettings, token: str | None = None) -> FastAPI:
+def create_app(
+    networks: Networks,
+    settings: ServeSettings,
+    token: str | None = None,
+    *,
+    folder: Path | None = None,
+    has_teacher: bool = False,
+    samples: Path | None = None,
+) -> FastAPI:
     """The app.
 
     Args:
         networks: E and S.
         settings: Limits.
         token: What requests must carry, if anything.
+        folder: The export, for the page: its graph for the browser.
+        has_teacher: Whether `/teacher` is answered; the page then offers it.
+        samples: A folder of pictures that the page offers.
     """
     service = Service(networks, settings)
 
@@ -53,6 +66,9 @@ def create_app(networks: Networks, settings: ServeSettings, token: str | None = 
     _add_guards(app, service, token)
     app.include_router(picture_routes(service))
     app.include_router(state_routes(service))
+    app.include_router(
+        page_routes(folder, has_teacher, token is not None, samples, networks=networks, settings=settings)
+    )
     return app
 
 
@@ -61,12 +77,13 @@ def _add_guards(app: FastAPI, service: Service, token: str | None) -> None:
     async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
         started = time.perf_counter()
         route = request.url.path
-        if token is not None and route not in OPEN_PATHS and not _carries(request, token):
+        if token is not None and not _is_open(route) and not _carries(request, token):
             response: Response = _problem(Refusal(401, "a bearer token is needed"))
             response.headers["WWW-Authenticate"] = "Bearer"
         else:
             response = await go_on(request)
-        response.headers.update(HEADERS)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
         # As the app names it: whoever asks for other paths must not fill the registry with them.
         path = getattr(request.scope.get("route"), "path", "other")
         service.metrics.requests.labels(path, str(response.status_code)).inc()
@@ -86,6 +103,10 @@ def _add_guards(app: FastAPI, service: Service, token: str | None) -> None:
     async def failed(_: Request, __: Exception) -> Response:
         # The server's log has the traceback; who asked learns nothing of this machine.
         return _problem(Refusal(500, "a fault of the server; its log says which"))
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or is_open(path)
 
 
 def _carries(request: Request, token: str) -> bool:
