@@ -26,6 +26,9 @@ def serve(flags: Namespace) -> int:
     settings = ServeSettings(**{name: getattr(flags, name) for name in names})
     _require_packages()
     token = read_token(settings.token_file)
+    samples = Path(settings.samples) if settings.samples is not None else None
+    if samples is not None and not samples.is_dir():
+        raise ConfigError(f"samples: {samples} is no folder; give one with pictures")
     announcer = Announcer()
     folder = exported(Path(flags.run), flags.allow_code, announcer)
     from thumbnet.deployment.server.app import create_app
@@ -33,7 +36,7 @@ def serve(flags: Namespace) -> int:
 
     networks = ExportedNetworks.load(folder, settings.threads)
     networks.warm_up()
-    app = create_app(networks, settings, token)
+    app = create_app(networks, settings, token, folder=folder, samples=samples)
     with listening(settings.host, settings.port) as place:
         if token is None and not is_loopback(settings.host):
             announcer.warn(f"anyone who reaches {settings.host} can use it; give --token-file to ask for a token")

@@ -13,6 +13,7 @@ class ServeSettings:
         host: Address to listen on; by default this machine only.
         port: Port to listen on; 0 takes a free one.
         token_file: A file with a token; requests then need `Authorization: Bearer TOKEN`, but for health and metrics.
+        samples: A folder of pictures that the page offers; whoever reaches the server can see them.
         queue: Requests that are taken on at a time, being read, decoded or waiting; more are answered with 503.
         batch: Most pictures that go through the networks together.
         wait_ms: How long the first picture of a batch waits for others.
@@ -28,6 +29,7 @@ class ServeSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     token_file: str | None = None
+    samples: str | None = None
     queue: int = 64
     batch: int = 16
     wait_ms: float = 2.0

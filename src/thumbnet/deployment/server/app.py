@@ -33,7 +33,6 @@ def create_app(
     token: str | None = None,
     *,
     folder: Path | None = None,
-    has_teacher: bool = False,
     samples: Path | None = None,
 ) -> FastAPI:
     """The app.
@@ -43,7 +42,6 @@ def create_app(
         settings: Limits.
         token: What requests must carry, if anything.
         folder: The export, for the page: its graph for the browser.
-        has_teacher: Whether `/teacher` is answered; the page then offers it.
         samples: A folder of pictures that the page offers.
     """
     service = Service(networks, settings)
@@ -67,7 +65,7 @@ def create_app(
     app.include_router(picture_routes(service))
     app.include_router(state_routes(service))
     app.include_router(
-        page_routes(folder, has_teacher, token is not None, samples, networks=networks, settings=settings)
+        page_routes(folder, token is not None, samples, networks=networks, settings=settings)
     )
     return app
 

@@ -84,7 +84,6 @@ class About(BaseModel):
 
 def page_routes(
     folder: Path | None,
-    has_teacher: bool,
     needs_token: bool,
     samples: Path | None,
     *,
@@ -96,10 +95,9 @@ def page_routes(
 
     Args:
         folder: The export; its graph for the browser is served where it has one.
-        has_teacher: Whether the server answers `/teacher`.
         needs_token: Whether the other paths ask for one.
         samples: Pictures to offer beside the page's own.
-        networks: E and S.
+        networks: E, S and, where it is there, T.
         settings: Limits.
         assets: The page's files.
     """
@@ -111,7 +109,7 @@ def page_routes(
     about = _about(folder, networks, settings).model_copy(
         update={
             "browser": BROWSER in files and all(name in files for name in RUNTIME),
-            "teacher": has_teacher,
+            "teacher": networks.has_teacher,
             "token": needs_token,
             "samples": [sample for sample, _ in offered],
         }
