@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import uvicorn
-from fastapi import Request
 from onnx import compose
 
 from thumbnet.config.serve import ServeSettings
@@ -75,7 +74,7 @@ class StandIns:
         graph = downscaler_graph(self.preprocessing, side).SerializeToString()
         self._downscaler = onnxruntime.InferenceSession(graph)
 
-    def decode(self, content: bytes, given: Any, _: Any) -> Decoded:
+    def decode(self, content: bytes, given: Any, _limits: Any) -> Decoded:
         picture = read_picture(content)
         kind = given or ("thumbnail" if max(picture.size) == self.thumbnail_side else "picture")
         pixels = np.asarray(picture) if kind == "thumbnail" else view_of(picture, self.preprocessing, 4)
@@ -149,20 +148,19 @@ def _recorded(app: Any, received: list[tuple[str, bytes]]) -> Any:
 
 
 @contextmanager
-def serving(networks: StandIns, token: str | None = None, port: int = 0, **page: Any) -> Iterator[Running]:
-    """Runs the server on a free port; settings of ServeSettings and keywords of create_app alike."""
-    limits = {name: page.pop(name) for name in list(page) if name in ServeSettings.__dataclass_fields__}
-    networks.has_teacher = bool(page.get("has_teacher"))
-    app = create_app(networks, ServeSettings(**limits), token, **page)
-    if page.get("has_teacher"):
-
-        @app.post("/teacher")
-        async def teacher(request: Request) -> dict[str, Any]:
-            await request.body()
-            ranked = [{"label": label, "score": score} for label, score in zip(LABELS, TEACHER, strict=True)][:5]
-            times = {"decode": 1.0, "networks": 9.0}
-            return {**ranked[0], "ranked": ranked, "given": "picture", "milliseconds": times}
-
+def serving(
+    networks: StandIns,
+    token: str | None = None,
+    port: int = 0,
+    *,
+    folder: Path | None = None,
+    samples: Path | None = None,
+    has_teacher: bool = False,
+    **limits: Any,
+) -> Iterator[Running]:
+    """Runs the server on a free port."""
+    networks.has_teacher = has_teacher
+    app = create_app(networks, ServeSettings(**limits), token, folder=folder, samples=samples)
     received: list[tuple[str, bytes]] = []
     server = uvicorn.Server(
         uvicorn.Config(_recorded(app, received), "127.0.0.1", port, log_level="error", timeout_graceful_shutdown=2)

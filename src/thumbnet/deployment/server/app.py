@@ -64,9 +64,7 @@ def create_app(
     _add_guards(app, service, token)
     app.include_router(picture_routes(service))
     app.include_router(state_routes(service))
-    app.include_router(
-        page_routes(folder, token is not None, samples, networks=networks, settings=settings)
-    )
+    app.include_router(page_routes(folder, token is not None, samples, networks=networks, settings=settings))
     return app
 
 
