@@ -26,11 +26,18 @@ class Blind:
 
     labels = ("a", "b", "c")
     thumbnail_side = 8
+    has_teacher = False
 
-    def decode(self, content: bytes, given: Any, max_pixels: int) -> Any:
+    def decode(self, content: bytes, given: Any, limits: Any) -> Any:
         raise NotImplementedError
 
     def thumbnails(self, views: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def plain(self, view: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def teacher_scores(self, views: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
     def scores(self, thumbnails: np.ndarray) -> np.ndarray:
