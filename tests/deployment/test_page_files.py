@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="the server's packages are not installed: pip install 'thumbnet[serve]'")
@@ -14,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from stand_in_networks import Greys
 from thumbnet.config.serve import ServeSettings
 from thumbnet.deployment.server.app import create_app
 from thumbnet.deployment.server.page import ASSETS, DRAWN, RUNTIME, page_routes
@@ -21,27 +21,11 @@ from thumbnet.deployment.server.page import ASSETS, DRAWN, RUNTIME, page_routes
 Serve = Callable[..., TestClient]
 
 
-class Blind:
-    """Networks that nobody asks."""
-
-    labels = ("a", "b", "c")
-    thumbnail_side = 8
-
-    def decode(self, content: bytes, given: Any, max_pixels: int) -> Any:
-        raise NotImplementedError
-
-    def thumbnails(self, views: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-    def scores(self, thumbnails: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     with ExitStack() as stack:
         yield lambda token=None, **page: stack.enter_context(
-            TestClient(create_app(Blind(), ServeSettings(), token, **page))
+            TestClient(create_app(Greys(), ServeSettings(), token, **page))
         )
 
 
@@ -99,9 +83,7 @@ def test_the_browser_downscales_only_where_all_of_its_files_are(tmp_path: Path) 
 
     def asked(path: str) -> Any:
         app = FastAPI()
-        app.include_router(
-            page_routes(export, True, False, None, networks=Blind(), settings=ServeSettings(), assets=assets)
-        )
+        app.include_router(page_routes(export, False, None, networks=Greys(), settings=ServeSettings(), assets=assets))
         return TestClient(app, raise_server_exceptions=False).get(path)
 
     assert asked("/about").json()["browser"] is False
