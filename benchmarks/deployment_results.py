@@ -51,3 +51,12 @@ def server(result: dict[str, Any]) -> str:
         f" ({many['growth']:.3f} times), at most {max(many['memory_mb']):,.0f}.\n",
     ]
     return "\n".join(lines)
+
+
+def cold_start(result: dict[str, Any]) -> str:
+    steps = ", ".join(f"{step} {seconds:.2f} s" for step, seconds in result["median_seconds"].items())
+    return (
+        "## Cold start of the runtime without torch\n\n"
+        f"From a new process's first import to its first answer, graphs of {result['graphs_mb']:.1f} MB: median"
+        f" {result['median_total_seconds']:.2f} s of {result['repeats']}, at most {result['largest_total_seconds']:.2f} s ({steps}).\n"
+    )

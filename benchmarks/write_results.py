@@ -51,6 +51,7 @@ def render() -> str:
         ("downscaler_floor", archive_results.floor),
         ("inference_timm_resnet50", deployment_results.inference),
         ("server_load", deployment_results.server),
+        ("cold_start", deployment_results.cold_start),
     ):
         file = RESULTS / f"{name}.json"
         if file.exists():

@@ -149,7 +149,7 @@ def _recorded(app: Any, received: list[tuple[str, bytes]]) -> Any:
 
 @contextmanager
 def serving(
-    networks: StandIns,
+    networks: Any,
     token: str | None = None,
     port: int = 0,
     *,

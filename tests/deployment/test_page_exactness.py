@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -15,6 +16,8 @@ from PIL import Image
 from playwright.sync_api import Page
 
 from page_browser import Open, Serve, answered, encoded, give, needs_chromium, needs_runtime, scene
+from page_server import Running, serving
+from thumbnet.deployment.server.networks import ExportedNetworks
 
 pytest_plugins = ("page_fixtures",)
 pytestmark = needs_chromium
@@ -59,10 +62,23 @@ def test_the_browser_makes_the_servers_thumbnail_within_one_level(
     content: bytes, serve: Serve, export: Path, open_page: Open
 ) -> None:
     server = serve(folder=export)
-    page = open_page(server)
+    assert_same(server, open_page(server), content)
+
+
+@needs_runtime
+def test_so_it_does_with_trained_networks(exported: Any, open_page: Open) -> None:
+    with serving(ExportedNetworks.load(exported.folder, threads=1), folder=exported.folder) as server:
+        for content in (encoded(scene()), encoded(scene(64, 60), "JPEG", quality=90)):
+            server.received.clear()
+            assert_same(server, open_page(server), content, classes=2)
+
+
+def assert_same(server: Running, page: Page, content: bytes, classes: int = 5) -> None:
+    """What the page sends for a picture, shows, and what the server makes of the picture are one."""
     give(page, content)
-    answered(page)
-    (_, thumbnail), *_ = server.received
+    answered(page, classes)
+    (path, thumbnail), *_ = server.received
+    assert path.startswith("/classify")
     reply = httpx.post(f"{server.url}/thumbnail?format=png", content=content)
     with Image.open(io.BytesIO(reply.content)) as theirs, Image.open(io.BytesIO(thumbnail)) as ours:
         assert (ours.mode, ours.size) == (theirs.mode, theirs.size)
