@@ -10,7 +10,7 @@ def inference(result: dict[str, Any]) -> str:
         f"## Speed and memory: {result['architecture']}, {result['image_side']} → {result['thumbnail_side']} px\n",
         f"`thumbnet benchmark`'s measurement, random weights; {result['threads']} threads, {result['rounds']} rounds of {result['seconds']:g} s each in turn, medians;",
         "ratios to the teacher of the same round, engine and precision (smallest and largest round in brackets). Memory is what",
-        f"answering adds to the loaded networks. JPEG files of {result['jpeg_bytes'] / 1e3:.0f} kB.\n",
+        f"answering adds to the loaded networks, at the batch in brackets. JPEG files of {result['jpeg_bytes'] / 1e3:.0f} kB.\n",
         "| from | engine | batch | images/s | median, ms | p99, ms | times the teacher's rate | MACs | memory, MB | of the teacher's |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -18,13 +18,15 @@ def inference(result: dict[str, Any]) -> str:
         low, high = row["ratio_range"]
         is_teacher = row["way"].startswith("teacher")
         ratio = "" if is_teacher else f"{row['ratio']:.1f} ({low:.1f}–{high:.1f})"
-        memory = row["inference_memory_mb"]
+        memory = (
+            "" if row["inference_memory_mb"] is None else f"{row['inference_memory_mb']:,.0f} ({row['memory_batch']})"
+        )
         share = "" if is_teacher or row["memory_ratio"] is None else f"{row['memory_ratio']:.2f}"
         macs = row["macs"]
         lines.append(
             f"| {row['way']} | {row['engine']} {row['precision']} | {row['batch']} | {row['images_per_second']:,.1f} "
             f"| {row['median_ms']:,.2f} | {row['p99_ms']:,.2f} | {ratio} "
-            f"| {macs / BILLION:.2f} G | {'' if memory is None else f'{memory:,.0f}'} | {share} |"
+            f"| {macs / BILLION:.2f} G | {memory} | {share} |"
         )
     return "\n".join([*lines, ""])
 

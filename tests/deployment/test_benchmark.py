@@ -88,12 +88,14 @@ def test_ratios_are_of_the_same_round_engine_and_kind_of_batch() -> None:
         student: {1: Timed(batch=1, rounds=[[0.01], [0.01]]), 4: Timed(batch=4, rounds=[[0.02], [0.02]])},
     }
     memory = {(teacher, 1): Memory(loaded=100, peak=180), (student, 1): Memory(loaded=90, peak=110)}
-    rows = {(row.way, row.batch): row for row in rows_of(timed, memory, {"teacher": 1300, "student": 100})}
+    memory |= {(teacher, 32): Memory(loaded=100, peak=300), (student, 32): Memory(loaded=90, peak=110)}
+    rows = {(row.way, row.batch): row for row in rows_of(timed, memory, (1, 32), {"teacher": 1300, "student": 100})}
     one, best = rows["student", 1], rows["student", 4]
     assert one.ratio_range == pytest.approx((10, 20))
     assert one.ratio == pytest.approx(15)
     assert best.ratio_range == pytest.approx((10, 40))
-    assert (one.memory_ratio, best.memory_ratio) == (0.25, None)
+    assert (one.memory_batch, one.memory_ratio) == (1, 0.25)
+    assert (best.memory_batch, best.memory_ratio) == (32, 0.1), "memory is compared at one batch size, whatever is best"
     assert rows["teacher", 4].ratio == 1
 
 

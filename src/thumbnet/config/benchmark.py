@@ -19,7 +19,7 @@ class BenchmarkSettings:
         batches: Batch sizes besides 1, of which the fastest counts, by network.
         threads: Of each network; by default one a core.
         int8: Time 8-bit networks too.
-        memory: Measure memory, each network in a process of its own.
+        memory: Measure memory, with one picture and with the largest of `batches`; each network in a process of its own.
     """
 
     output: str | None = None
@@ -38,3 +38,8 @@ class BenchmarkSettings:
         require(all(batch >= 1 for batch in self.batches), "batches", self.batches, "1 or more each")
         require(self.pictures >= 1, "pictures", self.pictures, "1 or more")
         require(self.threads is None or self.threads >= 1, "threads", self.threads, "1 or more")
+
+    @property
+    def memory_batches(self) -> tuple[int, int]:
+        """Batch sizes at which memory is measured: one picture, and the same number for all."""
+        return 1, max(1, *self.batches)

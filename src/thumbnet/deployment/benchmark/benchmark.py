@@ -20,7 +20,7 @@ from thumbnet.deployment.benchmark.memory import Memory, memory_of
 from thumbnet.deployment.benchmark.networks import inputs_of, write_networks
 from thumbnet.deployment.benchmark.results import Row, as_csv, as_markdown, rows_of
 from thumbnet.deployment.benchmark.subjects import Inputs, Subject, load
-from thumbnet.deployment.benchmark.timing import Timed, measure
+from thumbnet.deployment.benchmark.timing import measure
 from thumbnet.profiling import count_macs
 from thumbnet.progress import Announcer
 from thumbnet.storage import write_atomically, write_json
@@ -89,15 +89,16 @@ def benchmark(
         with announcer.working("exporting"):
             subjects = write_networks(bundle, teacher, inputs, settings, Path(folder))
         timed = measure({subject: load(subject) for subject in subjects}, inputs, settings, announcer)
-        memory = _memory(timed, inputs, announcer) if settings.memory else {}
+        memory = _memory(subjects, settings.memory_batches, inputs, announcer) if settings.memory else {}
     facts = _facts(bundle, inputs, settings, subjects[0].threads)
-    return BenchmarkResult(facts=facts, rows=tuple(rows_of(timed, memory, macs)))
+    return BenchmarkResult(facts=facts, rows=tuple(rows_of(timed, memory, settings.memory_batches, macs)))
 
 
 def _memory(
-    timed: dict[Subject, dict[int, Timed]], inputs: Inputs, announcer: Announcer
+    subjects: Sequence[Subject], sizes: Sequence[int], inputs: Inputs, announcer: Announcer
 ) -> dict[tuple[Subject, int], Memory]:
-    turns = [(subject, size) for subject, sizes in timed.items() for size in sizes]
+    """Memory by subject and batch size; the same sizes for all, as what is best for speed differs."""
+    turns = [(subject, size) for subject in subjects for size in sizes]
     return {
         (subject, size): memory_of(subject, inputs.batch(subject.way, size, 0))
         for subject, size in announcer.track(turns, len(turns), "measuring memory")

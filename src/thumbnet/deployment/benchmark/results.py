@@ -32,6 +32,7 @@ class Row:
             thumbnails: from the picture), both with one picture a call or both at their best; median over rounds.
         ratio_range: Smallest and largest of the rounds.
         macs: Multiply-accumulates for one picture.
+        memory_batch: Pictures a call when memory was measured: 1 in rows of one picture, else the same for all ways.
         peak_memory_mb: Of a process that does nothing else; None where it was not measured.
         inference_memory_mb: What answering takes on top of the loaded networks.
         memory_ratio: Inference memory over the teacher's.
@@ -49,6 +50,7 @@ class Row:
     ratio: float
     ratio_range: tuple[float, float]
     macs: int
+    memory_batch: int
     peak_memory_mb: float | None
     inference_memory_mb: float | None
     memory_ratio: float | None
@@ -57,6 +59,7 @@ class Row:
 def rows_of(
     timed: Mapping[Subject, Mapping[int, Timed]],
     memory: Mapping[tuple[Subject, int], Memory],
+    memory_batches: tuple[int, int],
     macs: Mapping[str, int],
 ) -> list[Row]:
     """One row a subject and batch size, 1 first."""
@@ -68,7 +71,8 @@ def rows_of(
             best = size == max(sizes)
             theirs = timed[beside][max(timed[beside]) if size > 1 else 1]
             ratios = [ours / other for ours, other in zip(measured.rates, theirs.rates, strict=True)]
-            ours_mb, theirs_mb = memory.get((subject, size)), memory.get((beside, theirs.batch))
+            memory_batch = memory_batches[size > 1]
+            ours_mb, theirs_mb = (memory.get((one, memory_batch)) for one in (subject, beside))
             rows.append(
                 Row(
                     way=subject.way,
@@ -83,6 +87,7 @@ def rows_of(
                     ratio=float(np.median(ratios)),
                     ratio_range=(min(ratios), max(ratios)),
                     macs=sum(macs[name] for name in NETWORKS[subject.way]),
+                    memory_batch=memory_batch,
                     peak_memory_mb=ours_mb.peak if ours_mb else None,
                     inference_memory_mb=ours_mb.inference if ours_mb else None,
                     memory_ratio=ours_mb.inference / theirs_mb.inference if ours_mb and theirs_mb else None,
@@ -109,13 +114,13 @@ def as_markdown(rows: list[Row], facts: Mapping[str, Any]) -> str:
         "Ratios are to the teacher by the same engine and precision; memory is what answering adds to the loaded "
         "networks.",
         "",
-        "| from | engine | batch | images/s | median, ms | p99, ms | of the teacher's rate | MACs | memory, MB |",
+        "| from | engine | batch | images/s | median, ms | p99, ms | of the teacher's rate | MACs | memory, MB (batch) |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         low, high = row.ratio_range
         ratio = "1" if BESIDE[row.way] == row.way else f"{row.ratio:.1f} ({low:.1f}–{high:.1f})"
-        taken = "" if row.inference_memory_mb is None else f"{row.inference_memory_mb:,.0f}"
+        taken = "" if row.inference_memory_mb is None else f"{row.inference_memory_mb:,.0f} ({row.memory_batch})"
         lines.append(
             f"| {row.way} | {row.engine} {row.precision} | {row.batch} | {row.images_per_second:,.1f} "
             f"| {row.median_ms:,.2f} | {row.p99_ms:,.2f} | {ratio} | {format_macs(row.macs)} | {taken} |"
