@@ -19,7 +19,7 @@ class BenchmarkSettings:
         batches: Batch sizes besides 1, of which the fastest counts, by network.
         threads: Of each network; by default one a core.
         int8: Time 8-bit networks too.
-        memory: Measure memory, with one picture and with the largest of `batches`; each network in a process of its own.
+        memory: Measure memory, with one picture and with the largest of `batches`; each way in a process of its own.
     """
 
     output: str | None = None

@@ -114,7 +114,7 @@ def as_markdown(rows: list[Row], facts: Mapping[str, Any]) -> str:
         "Ratios are to the teacher by the same engine and precision; memory is what answering adds to the loaded "
         "networks.",
         "",
-        "| from | engine | batch | images/s | median, ms | p99, ms | of the teacher's rate | MACs | memory, MB (batch) |",
+        "| from | engine | batch | images/s | median, ms | p99, ms | teacher's rate × | MACs | memory, MB (batch) |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
