@@ -85,10 +85,10 @@ def known_so_far() -> str:
         f"  from a random start reaches {tops['smaller_network']:.1f}%, the teacher pruned {tops['pruned']:.1f}%, students on thumbnails"
         f" {tops['bicubic_all']:.1f}%",
         "  (the last difference is within the noise; a smaller network with pretrained weights was not tried).",
-        "- **Not known yet**: ratio 2 and other ratios, other architectures, and what each loss is worth: on elpv, one seed",
+        "- **Not known yet**: ratio 2 and other ratios, other architectures, and what each loss is worth elsewhere: on elpv, three seeds",
         f"  each, the student without distillation ({tops['thumbnet_without_kd']:.1f}%) and the one without feature mapping"
         f" ({tops['thumbnet_without_fm']:.1f}%) did",
-        f"  better than with all losses ({tops['thumbnet']:.1f}%), which more seeds have to confirm.\n",
+        f"  better than with all losses ({tops['thumbnet']:.1f}%); a weaker teacher of two classes, so no default moves on it.\n",
     ]
     return "\n".join(lines)
 
