@@ -18,8 +18,8 @@ from thumbnet.data.preprocessing import Preprocessing, levels_to_values
 from thumbnet.data.working_view import PictureSource, open_picture, view_of
 from thumbnet.errors import ConfigError
 
-# More at a time would only fill the processor's caches; measured on two cores.
-AT_ONCE_ON_CPU = 16
+# More at a time would only fill the processor's caches and memory; measured on two cores.
+AT_ONCE_ON_CPU = 4
 
 
 class ThumbnailMaker:

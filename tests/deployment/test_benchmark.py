@@ -54,8 +54,9 @@ def test_every_way_is_timed_by_every_engine_with_one_picture_and_with_its_best_b
     assert found == {(way, *engine) for way in WAYS for engine in engines}
     for kind in found:
         rows = [row for row in result.rows if (row.way, row.engine, row.precision) == kind]
+        assert [row.best for row in rows] == [False, True]
         assert rows[0].batch == 1
-        assert [row.best for row in rows].count(True) == 1
+        assert rows[1].images_per_second >= rows[0].images_per_second
     assert all(row.images_per_second > 0 and row.p99_ms >= row.median_ms > 0 for row in result.rows)
 
 
@@ -97,6 +98,26 @@ def test_ratios_are_of_the_same_round_engine_and_kind_of_batch() -> None:
     assert (one.memory_batch, one.memory_ratio) == (1, 0.25)
     assert (best.memory_batch, best.memory_ratio) == (32, 0.1), "memory is compared at one batch size, whatever is best"
     assert rows["teacher", 4].ratio == 1
+
+
+def test_at_their_best_is_against_the_teacher_at_its_best_whatever_the_batches_are() -> None:
+    teacher, student = subject("teacher"), subject("student")
+    timed = {
+        teacher: {1: Timed(batch=1, rounds=[[0.1]]), 4: Timed(batch=4, rounds=[[0.2]])},
+        student: {1: Timed(batch=1, rounds=[[0.01]]), 4: Timed(batch=4, rounds=[[0.05]])},
+    }
+    one, best = [row for row in rows_of(timed, {}, (1, 32), {"teacher": 2, "student": 1}) if row.way == "student"]
+    assert (one.batch, one.best, best.batch, best.best) == (1, False, 1, True)
+    assert (one.ratio, best.ratio) == (pytest.approx(10), pytest.approx(5))
+
+
+def test_next_to_no_memory_gives_no_ratio() -> None:
+    teacher, student = subject("teacher"), subject("student")
+    timed = {one: {1: Timed(batch=1, rounds=[[0.1]])} for one in (teacher, student)}
+    memory = {(teacher, 1): Memory(loaded=100, peak=100), (student, 1): Memory(loaded=90, peak=93)}
+    rows = rows_of(timed, memory, (1, 32), {"teacher": 2, "student": 1})
+    assert [row.memory_ratio for row in rows] == [None] * 4
+    assert [row.inference_memory_mb for row in rows if row.way == "student"] == [3, None]
 
 
 def test_ready_thumbnails_are_compared_with_the_teacher_on_pictures() -> None:

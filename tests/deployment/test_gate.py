@@ -149,6 +149,38 @@ def test_pictures_that_cannot_be_read_are_left_out_and_counted(
         compare(bundle, engines, pictures.select([3]), 0.0, QUIET)
 
 
+def test_an_export_is_not_judged_by_the_few_pictures_that_can_be_read(
+    bundle: ThumbNet, engines: Engines, labelled: Pictures, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    files = (labelled.files[0], *[tmp_path / "broken.png"] * 2)
+    pictures = replace(labelled, files=files, labels=labelled.labels[:3], names=labelled.names[:3])
+    with pytest.raises(ExportError, match="only 1 of the 3 pictures"):
+        compare(bundle, engines, pictures, 0.0, QUIET)
+
+
+def test_other_thumbnails_are_refused_whatever_the_answers(
+    bundle: ThumbNet, engines: Engines, labelled: Pictures
+) -> None:
+    def brighter(views: np.ndarray) -> np.ndarray:
+        return (engines.downscaler(views).astype(int) + 3).clip(0, 255).astype(np.uint8)
+
+    report = compare(bundle, replace(engines, downscaler=brighter), labelled, 1.0, QUIET)
+    assert report["problems"] == ["its thumbnails differ from the bundle's by 3.00 levels, more than the 0.1 allowed"]
+    assert not report["passed"]
+    assert compare(bundle, replace(engines, downscaler=brighter), labelled, 1.0, QUIET, allowed_levels=3)["passed"]
+
+
+def test_a_downscaler_for_one_size_only_is_found_out(bundle: ThumbNet, engines: Engines, labelled: Pictures) -> None:
+    def for_one_size(views: np.ndarray) -> np.ndarray:
+        made = engines.downscaler(views)
+        return made if views.shape[1] == views.shape[2] else np.zeros_like(made)
+
+    report = compare(bundle, replace(engines, downscaler=for_one_size), labelled, 1.0, QUIET)
+    assert (report["passed"], report["pair"]["thumbnails"]["mean_level_difference"] < 0.1) == (False, True)
+    assert compare(bundle, replace(engines, downscaler=for_one_size, any_size=False), labelled, 1.0, QUIET)["passed"]
+
+
 def test_verification_takes_other_data_and_as_much_of_it_as_asked(
     export_again: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from thumbnet.errors import CheckpointError, ConfigError, PictureError
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'thumbnet[onnx]'")
 
-from thumbnet.deployment.runtime import AT_ONCE, ThumbNetRuntime
+from thumbnet.deployment.runtime import AT_ONCE, ThumbNetRuntime, in_parts
 
 # All that the runtime may use beside the standard library.
 ALONE = """
@@ -135,6 +135,19 @@ def test_many_thumbnails_are_those_of_one_each(runtime: ThumbNetRuntime, files: 
     for made, file in zip(runtime.thumbnails(files * 2), files * 2, strict=True):
         assert np.array_equal(np.asarray(made), np.asarray(runtime.thumbnail(file)))
     assert runtime.thumbnails([]) == []
+
+
+def test_the_downscaler_sees_few_at_a_time_so_that_its_memory_does_not_grow_with_the_batch() -> None:
+    seen: list[int] = []
+
+    def run(values: np.ndarray) -> np.ndarray:
+        seen.append(len(values))
+        return values + 1
+
+    values = np.arange(AT_ONCE)
+    assert (in_parts(run)(values) == values + 1).all()
+    assert (max(seen), sum(seen)) == (4, AT_ONCE)
+    assert (in_parts(run)(values[:3]) == values[:3] + 1).all()
 
 
 def test_a_turned_picture_is_taken_upright(runtime: ThumbNetRuntime, files: list[Path]) -> None:

@@ -5,13 +5,16 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +24,12 @@ pytest.importorskip("fastapi", reason="the server's packages are not installed: 
 pytest.importorskip("onnxscript", reason="the exporter is not installed: pip install 'thumbnet[onnx]'")
 
 from thumbnet import ThumbNet
-from thumbnet.cli import main
-from thumbnet.cli.serve_command import address_of, is_loopback, listening, read_token
+from thumbnet.cli import main, serve_command
+from thumbnet.cli.serve_command import address_of, is_loopback, listening, names_of, read_token
+from thumbnet.config import ServeSettings
 from thumbnet.deployment.exported_folder import read_export
 from thumbnet.errors import ConfigError
+from thumbnet.progress import Announcer
 
 TESTS = Path(__file__).parents[1]
 
@@ -84,7 +89,7 @@ def picture_file(photos: Path) -> Path:
 
 def test_a_run_is_exported_once_and_answers_as_its_bundle(served: Served, run_with_code: Path, photos: Path) -> None:
     bundle = ThumbNet.load(run_with_code, allow_code=True)
-    assert read_export(run_with_code / "export").labels == bundle.labels
+    assert read_export(run_with_code / "served").labels == bundle.labels
     content = picture_file(photos).read_bytes()
     status, body = served.ask("POST", "/classify?top=2", content)
     ours, theirs = bundle.classify(content, top=2), json.loads(body)
@@ -104,8 +109,8 @@ def test_it_is_ready_and_says_nothing_of_itself(served: Served) -> None:
     assert {name.lower() for name, _ in answer.getheaders()} & {"server", "date", "x-powered-by"} == set()
 
 
-def test_a_request_that_was_taken_on_is_answered_before_it_ends(run_with_code: Path, photos: Path) -> None:
-    server = Served(str(run_with_code / "export"), "--wait-ms", "1500", "--threads", "1")
+def test_a_request_that_was_taken_on_is_answered_before_it_ends(exported: Any, photos: Path) -> None:
+    server = Served(str(exported.folder), "--wait-ms", "1500", "--threads", "1")
     answers: list[tuple[int, bytes]] = []
     content = picture_file(photos).read_bytes()
     asking = threading.Thread(target=lambda: answers.append(server.ask("POST", "/classify", content)))
@@ -117,13 +122,67 @@ def test_a_request_that_was_taken_on_is_answered_before_it_ends(run_with_code: P
     assert (code, "Traceback" in errors) == (0, False)
 
 
-def test_an_export_is_served_without_torch(run_with_code: Path) -> None:
+def test_while_it_drains_it_answers_and_says_that_it_ends(exported: Any, photos: Path) -> None:
+    server = Served(str(exported.folder), "--drain-seconds", "2", "--threads", "1")
+    assert server.ask("GET", "/readyz")[0] == 200
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    assert server.ask("GET", "/readyz")[0] == 503
+    assert server.ask("POST", "/classify", picture_file(photos).read_bytes())[0] == 200
+    assert server.process.wait(20) == 0
+
+
+def test_a_second_signal_ends_the_draining(exported: Any) -> None:
+    server = Served(str(exported.folder), "--drain-seconds", "60", "--threads", "1")
+    assert server.ask("GET", "/readyz")[0] == 200
+    for _ in range(2):
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+    assert server.process.wait(10) == 0
+
+
+def test_on_loopback_it_answers_to_this_machine_only(served: Served) -> None:
+    host = {"Host": f"evil.example:{served.port}"}
+    assert served.ask("GET", "/healthz", headers=host)[0] == 421
+    assert served.ask("GET", "/healthz", headers={"Host": f"localhost:{served.port}"})[0] == 200
+
+
+def test_an_export_that_somebody_made_is_used_or_left_alone(
+    make_export: Callable[..., Any], trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, announcer = tmp_path / "run", Announcer()
+    shutil.copytree(trained_run, run)
+    made = make_export(run / "export", run=run).folder
+    assert serve_command.exported(run, True, announcer) == made, "it is of this bundle"
+    description = json.loads((made / "export.json").read_text())
+    (made / "export.json").write_text(json.dumps(description | {"bundle": "another", "precision": "int8"}))
+    kept = {file.name: file.read_bytes() for file in made.iterdir()}
+    assert serve_command.exported(run, True, announcer) == run / "served"
+    assert "export it again" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in made.iterdir()} == kept
+    assert serve_command.exported(run, True, announcer) == run / "served", "it is not made twice"
+
+
+def test_an_answer_is_not_held_back_for_an_acknowledgement() -> None:
+    with listening("127.0.0.1", 0) as place, socket.create_connection(place.getsockname()) as _:
+        taken, _address = place.accept()
+        with taken:
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_under_which_names_it_answers() -> None:
+    assert "localhost" in names_of(ServeSettings())
+    assert names_of(ServeSettings(host="0.0.0.0")) == ()
+    assert names_of(ServeSettings(allowed_hosts=("a.example",))) == ("a.example",)
+
+
+def test_an_export_is_served_without_torch(exported: Any) -> None:
     program = (
         "import sys; sys.modules['torch'] = None\n"
         "from thumbnet.cli import main\n"
         "import thumbnet.cli.serve_command as command\n"
         "command.run = lambda app, settings, place: print('ran')\n"
-        f"sys.exit(main(['serve', {str(run_with_code / 'export')!r}, '--port', '0']))"
+        f"sys.exit(main(['serve', {str(exported.folder)!r}, '--port', '0']))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "ran"), done.stderr
@@ -139,11 +198,11 @@ def test_a_token_comes_from_a_file(tmp_path: Path) -> None:
             read_token(str(tmp_path / file))
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(run_with_code: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_taken_is_said_in_one_line(exported: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with listening("127.0.0.1", 0) as place:
         port = place.getsockname()[1]
         assert address_of(place) == f"http://127.0.0.1:{port}"
-        assert main(["serve", str(run_with_code / "export"), "--port", str(port)]) == 2
+        assert main(["serve", str(exported.folder), "--port", str(port)]) == 2
     assert f"port {port}" in capsys.readouterr().err
 
 

@@ -29,8 +29,8 @@ def greys() -> Greys:
 def client(greys: Greys) -> Iterator[Callable[..., TestClient]]:
     opened: list[TestClient] = []
 
-    def make(token: str | None = None, **limits: Any) -> TestClient:
-        app = create_app(greys, ServeSettings(**limits), token)
+    def make(token: str | None = None, hosts: tuple[str, ...] = (), **limits: Any) -> TestClient:
+        app = create_app(greys, ServeSettings(**limits), token, hosts=hosts)
         opened.append(TestClient(app, raise_server_exceptions=False).__enter__())
         return opened[-1]
 
@@ -140,6 +140,96 @@ def test_a_token_is_asked_for_where_there_is_one(client: Callable[..., TestClien
     assert {server.get(path).status_code for path in ("/healthz", "/readyz", "/metrics")} == {200}
 
 
+@pytest.mark.parametrize("host", ["a/healthz?", "a/?", "a/page/x?", "x/page/?/../", "?/", "#"])
+def test_no_host_header_talks_its_way_past_the_token(host: str, client: Callable[..., TestClient]) -> None:
+    server = client("geheim")
+    for path in ("/classify", "/thumbnail", "/teacher", "/openapi.json", "/page", "/pages/x"):
+        answer = server.request("POST", path, content=png(1), headers={"host": host}, follow_redirects=False)
+        assert answer.status_code == 401, (path, answer.text)
+
+
+def test_it_answers_under_its_own_names_only(client: Callable[..., TestClient]) -> None:
+    server = client(hosts=("localhost", "127.0.0.1", "::1"))
+    for host, status in (
+        ("localhost:8000", 200),
+        ("LOCALHOST", 200),
+        ("127.0.0.1:1", 200),
+        ("[::1]:8000", 200),
+        ("evil.example:8000", 421),
+        ("localhost.evil.example", 421),
+        ("", 421),
+    ):
+        answer = server.post("/classify", content=png(1), headers={"host": host})
+        assert answer.status_code == status, host
+
+
+def test_the_schema_says_that_a_token_is_asked_for(client: Callable[..., TestClient]) -> None:
+    schema = client("geheim").get("/openapi.json", headers={"authorization": "Bearer geheim"}).json()
+    assert schema["components"]["securitySchemes"]["HTTPBearer"] == {"type": "http", "scheme": "bearer"}
+    assert schema["paths"]["/classify"]["post"]["security"] == [{"HTTPBearer": []}]
+    assert "security" not in schema["paths"]["/healthz"]["get"]
+    assert "securitySchemes" not in client().get("/openapi.json").json()["components"]
+
+
+def test_what_is_not_there_is_said_as_every_error_is(client: Callable[..., TestClient]) -> None:
+    server = client()
+    assert server.get("/nowhere").json() == {"error": "not found"}
+    answer = server.get("/classify")
+    assert (answer.status_code, answer.json(), answer.headers["allow"]) == (
+        405,
+        {"error": "method not allowed"},
+        "POST",
+    )
+
+
+def asked(app: FastAPI, messages: list[dict[str, Any]], path: str = "/classify") -> list[dict[str, Any]]:
+    """What the app sends when these messages are all that comes."""
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    scope |= {"headers": [], "http_version": "1.1", "scheme": "http", "server": None, "client": None, "root_path": ""}
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        if not messages:
+            await asyncio.sleep(30)
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def run() -> None:
+        async with app.router.lifespan_context(app):
+            await app(scope, receive, send)
+
+    asyncio.run(run())
+    return sent
+
+
+def test_a_client_that_goes_away_is_no_fault(greys: Greys, caplog: pytest.LogCaptureFixture) -> None:
+    app = create_app(greys, ServeSettings())
+    begun = {"type": "http.request", "body": png(1)[:20], "more_body": True}
+    assert asked(app, [begun, {"type": "http.disconnect"}]) == []
+    assert (caplog.records, app.state.service.taken) == ([], 0)
+    assert b'path="/classify",status="499"} 1.0' in app.state.service.metrics.text()
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(greys: Greys) -> None:
+    app = create_app(greys, ServeSettings(body_seconds=0.1))
+    begun = {"type": "http.request", "body": png(1)[:20], "more_body": True}
+    assert asked(app, [begun])[0]["status"] == 408
+    assert app.state.service.taken == 0
+
+
+def test_a_fault_is_counted_logged_and_answered_as_guarded_as_all_else(
+    client: Callable[..., TestClient], greys: Greys, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = client()
+    greys.broken = True
+    answer = server.post("/classify", content=png(1))
+    assert (answer.status_code, answer.headers["x-content-type-options"]) == (500, "nosniff")
+    assert 'path="/classify",status="500"} 1.0' in server.get("/metrics").text
+    assert [record.exc_info is not None for record in caplog.records if record.name.startswith("thumbnet")] == [True]
+
+
 def test_counters_and_headers(client: Callable[..., TestClient]) -> None:
     server = client()
     answer = server.post("/classify", content=png(1))
@@ -172,6 +262,13 @@ def test_requests_at_the_same_time_go_through_the_networks_together(greys: Greys
     answers = gathered(app, 9, greys.gate.set)
     assert {answer.status_code for answer in answers} == {200}
     assert sum(greys.batches) == 9
+    assert max(greys.batches) == 4
+
+
+def test_without_waiting_what_is_there_already_still_goes_together(greys: Greys) -> None:
+    app = create_app(greys, ServeSettings(batch=4, wait_ms=0))
+    greys.gate.clear()
+    assert {answer.status_code for answer in gathered(app, 9, greys.gate.set)} == {200}
     assert max(greys.batches) == 4
 
 

@@ -41,8 +41,12 @@ class RealDecoding(Greys):
         return Decoded(pixels=view_of(upright, self.preprocessing, 4), given="picture")
 
 
-app = create_app(RealDecoding(), LIMITS)
-schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+TOKEN = "geheim"
+schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(RealDecoding(), LIMITS))
+guarded = schemathesis.openapi.from_asgi(
+    "/openapi.json", create_app(RealDecoding(), LIMITS, TOKEN), headers={"Authorization": f"Bearer {TOKEN}"}
+)
+FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -66,20 +70,36 @@ def written() -> Iterator[Callable[[], list[str]]]:
     watching[0] = False
 
 
-@schema.parametrize()
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-def test_whatever_follows_the_schema_or_breaks_it_is_answered_as_the_schema_says(case: Any) -> None:
-    response = case.call()
-    assert response.status_code < 500 or response.status_code == 503
+def check(case: Any, headers: dict[str, str] | None = None) -> Any:
+    response = case.call(headers=headers)
     case.validate_response(
         response,
         checks=[
             schemathesis.checks.not_a_server_error,
+            schemathesis.checks.status_code_conformance,
             schemathesis.checks.content_type_conformance,
             schemathesis.checks.response_schema_conformance,
         ],
     )
     assert not any(word in response.text for word in TELLING)
+    return response
+
+
+@schema.parametrize()
+@FUZZ
+def test_whatever_follows_the_schema_or_breaks_it_is_answered_as_the_schema_says(case: Any) -> None:
+    check(case)
+
+
+@guarded.parametrize()
+@FUZZ
+def test_the_same_with_a_token_and_nothing_without(case: Any) -> None:
+    for token in (TOKEN, "wrong"):
+        response = check(case, {"Authorization": f"Bearer {token}"})
+        # The generator leaves it out at times.
+        right = response.request.headers.get("Authorization") == f"Bearer {TOKEN}"
+        refused = not right and case.path not in ("/healthz", "/readyz", "/metrics", "/about")
+        assert (response.status_code == 401) == refused
 
 
 def picture(kind: str, side: int = 48) -> bytes:

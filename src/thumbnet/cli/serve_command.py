@@ -1,11 +1,14 @@
 """`thumbnet serve`: an export, or a run that is exported first, behind HTTP. Without torch where it is an export."""
 
+import asyncio
 import dataclasses
 import importlib.util
 import ipaddress
 import signal
 import socket
+from math import ceil
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from jsonargparse import Namespace
@@ -18,6 +21,7 @@ from thumbnet.progress import Announcer
 NEEDED = ("fastapi", "uvicorn", "prometheus_client", "python_multipart", "onnxruntime")
 # Longer than clients and proxies hold an idle connection (mostly up to 60 s), or their next request is lost on it.
 KEEP_ALIVE_SECONDS = 75
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def serve(flags: Namespace) -> int:
@@ -36,7 +40,8 @@ def serve(flags: Namespace) -> int:
 
     networks = ExportedNetworks.load(folder, settings.threads)
     networks.warm_up()
-    app = create_app(networks, settings, token, folder=folder, samples=samples)
+    hosts = names_of(settings)
+    app = create_app(networks, settings, token, hosts=hosts, folder=folder, samples=samples)
     with listening(settings.host, settings.port) as place:
         if token is None and not is_loopback(settings.host):
             announcer.warn(f"anyone who reaches {settings.host} can use it; give --token-file to ask for a token")
@@ -56,32 +61,49 @@ def run(app: Any, settings: ServeSettings, place: socket.socket) -> None:
         server_header=False,
         date_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=round(settings.request_seconds) + 5,
+        timeout_graceful_shutdown=ceil(settings.request_seconds) + 5,
     )
-    # uvicorn raises the signal that ended it once more, when all is done; that is no failure.
+    server = uvicorn.Server(config)
+    end = server.handle_exit
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        """The first signal is a request to end, the second an order."""
+        begun, app.state.service.ready = not app.state.service.ready, False
+        if begun or settings.drain_seconds == 0:
+            end(number, frame)
+        else:
+            asyncio.get_running_loop().call_later(settings.drain_seconds, end, number, None)
+
+    server.handle_exit = drain  # type: ignore[method-assign, assignment]
+    # For what comes before uvicorn listens to signals, and after: it raises the one that ended it once more, which is
+    # no failure.
     for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, lambda *_: None)
-    uvicorn.Server(config).run(sockets=[place])
+        signal.signal(ending, lambda *_: setattr(server, "should_exit", True))
+    server.run(sockets=[place])
 
 
 def exported(run: Path, allow_code: bool, announcer: Announcer) -> Path:
-    """The folder of the graphs: `run` itself, or `run`/export, made if it is missing or of another bundle.
+    """The folder of the graphs: `run` itself, its `export`, or its `served`, which is made where neither is current.
+
+    An export that somebody made is used or left alone, never replaced.
 
     Raises:
         ThumbNetError: If there is neither an export nor a bundle, or the export is not as good as its bundle.
     """
     if (run / DESCRIPTION).is_file():
         return run
-    from thumbnet.deployment.export import is_current
+    from thumbnet.deployment.export import export, is_current
 
-    folder = run / "export"
-    if is_current(run, folder):
-        return folder
+    theirs, ours = run / "export", run / "served"
+    for folder in (theirs, ours):
+        if is_current(run, folder):
+            return folder
+    if (theirs / DESCRIPTION).is_file():
+        announcer.warn(f"{theirs} is not of this bundle as it is now, so it is not served; export it again")
     from thumbnet.config import ExportSettings
-    from thumbnet.deployment.export import export
 
-    announcer.say(f"exporting {run} to {folder}, once")
-    settings = ExportSettings(output=str(folder))
+    announcer.say(f"exporting {run} to {ours}, once")
+    settings = ExportSettings(output=str(ours))
     return export(run, settings, overwrite=True, allow_code=allow_code, announcer=announcer).folder
 
 
@@ -110,16 +132,27 @@ def listening(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        place = socket.create_server((host, port), family=family)
     except OSError as error:
         reason = error.strerror or error
         raise ConfigError(f"cannot listen on {host}, port {port} ({reason}); give another --host or --port") from error
+    # An answer is sent in two pieces; the second must not wait 40 ms for the client to acknowledge the first. asyncio
+    # sees to it for sockets that it made itself, and connections inherit it from the one that listens.
+    place.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return place
 
 
 def address_of(place: socket.socket) -> str:
     """What to type into a browser."""
     host, port = place.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def names_of(settings: ServeSettings) -> tuple[str, ...]:
+    """Names under which the server answers; none for any."""
+    if settings.allowed_hosts or not is_loopback(settings.host):
+        return settings.allowed_hosts
+    return (*LOOPBACK_NAMES, settings.host)
 
 
 def is_loopback(host: str) -> bool:

@@ -8,6 +8,9 @@ from thumbnet.config.checks import require
 ExportFormat = Literal["onnx", "torch-export", "openvino", "executorch"]
 FLOAT_DROP = 0.2
 INT8_DROP = 1.0
+# Of thumbnails, on average. What differs in floating point alone is a level here and there.
+FLOAT_LEVELS = 0.1
+INT8_LEVELS = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,3 +53,8 @@ class ExportSettings:
         """`max_drop`, or its default, as a share of 1."""
         default = INT8_DROP if self.int8 else FLOAT_DROP
         return (default if self.max_drop is None else self.max_drop) / 100
+
+    @property
+    def allowed_levels(self) -> float:
+        """Most by which thumbnails may differ, in grey levels on average."""
+        return INT8_LEVELS if self.int8 else FLOAT_LEVELS

@@ -84,7 +84,15 @@ def export(
     description = _describe(bundle, Path(run), settings)
     with announcer.working("exporting"):
         made = _make(bundle, teacher, data, settings, description)
-    report = compare(bundle, made.engines, data.verified, settings.allowed_drop, announcer, teacher)
+    report = compare(
+        bundle,
+        made.engines,
+        data.verified,
+        settings.allowed_drop,
+        announcer,
+        teacher,
+        allowed_levels=settings.allowed_levels,
+    )
     report |= {"data": data.data, "description": data.description}
     report |= {"format": settings.format, "precision": description.precision}
     report["size_bytes"] = {name: len(content) for name, content in made.files.items()}
@@ -162,13 +170,7 @@ def _refused(folder: Path, report: dict[str, Any]) -> ExportError:
     """Leaves the report; beside an older export, which stays."""
     place = folder / (REPORT_BESIDE if (folder / DESCRIPTION).exists() else REPORT)
     write_json(place, report)
-    compared, limit = [report[name] for name in report["compared"]], report["allowed_drop"]
-    worst = max(one["drop"] for one in compared)
-    found = f"its {report['metric']} differs from the bundle's by {worst:.2%}"
-    if worst <= limit or report["metric"] == "agreement":
-        worst, limit = 1 - min(one["agreement"] for one in compared), report["allowed_other_answers"]
-        found = f"it answers otherwise than the bundle on {worst:.2%} of the pictures"
-    problem = f"{found}, more than the {limit:.2%} allowed"
+    problem = report["problems"][0]
     return ExportError(f"the export is not written: {problem}; see {place}, or give --max-drop")
 
 

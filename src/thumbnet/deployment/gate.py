@@ -22,6 +22,8 @@ from thumbnet.errors import ExportError, PictureError
 from thumbnet.progress import Announcer
 
 AT_ONCE = 16
+# So few pictures say little, however well they are answered.
+FEW = 100
 # Two classifiers may be right equally often and never agree, so the answers count as well as the accuracy.
 OTHER_ANSWERS = 10
 Runs = Callable[[Pixels], Sequence[NDArray[Any]]]
@@ -39,10 +41,12 @@ class Engines:
         browser: From the same to the learned and the plain thumbnail.
         view: The part of both that resizes and crops.
         teacher: T, from working views to probabilities.
+        any_size: Whether the downscaler takes views of any size.
     """
 
     downscaler: Run
     student: Run
+    any_size: bool = True
     whole: Runs | None = None
     browser: Runs | None = None
     view: Run | None = None
@@ -93,6 +97,8 @@ def compare(
     allowed_drop: float,
     announcer: Announcer,
     teacher: nn.Module | None = None,
+    *,
+    allowed_levels: float = 0.1,
 ) -> dict[str, Any]:
     """Runs an export beside its bundle.
 
@@ -104,26 +110,28 @@ def compare(
             labels, ten times as many answers may be others.
         announcer: For a bar.
         teacher: What `engines.teacher` is compared with, in eval mode.
+        allowed_levels: Most by which thumbnails may differ, in grey levels on average.
 
     Returns:
-        The report: `passed`, what the `bundle` scored, and for `pair` (E, then S, on the working view of Pillow),
-        `whole` and `browser` (whose thumbnails S is asked about) score, agreement and largest differences; for
-        `teacher` the same beside the `torch_teacher`; `compared` has the names of those there are. `metric` is `top1`;
-        `labels_right`, the share of all yes and no answers that are right, where a picture may have several labels; or
-        `agreement`.
+        The report: `passed`, and `problems`: what is not as good as it must be, in words. What the `bundle` scored, and
+        for `pair` (E, then S, on the working view of Pillow), `whole` and `browser` (whose thumbnails S is asked about)
+        score, agreement and largest differences; for `teacher` the same beside the `torch_teacher`; `compared` has the
+        names of those there are. `metric` is `top1`; `labels_right`, the share of all yes and no answers that are
+        right, where a picture may have several labels; or `agreement`. `another_size` has the levels of E's thumbnails
+        of a few narrower views.
 
     Raises:
-        ExportError: If no picture can be read.
+        ExportError: If most of the pictures cannot be read.
     """
     seen = _collect(bundle, engines, pictures, announcer, teacher)
-    if not seen.positions:
-        raise ExportError("none of the pictures to verify the export on can be read; give others with --verify-data")
+    _require_enough(len(seen.positions), len(pictures), announcer)
     multilabel = bundle.description.multilabel
     kind = pictures.kind if multilabel == (pictures.kind == "multi") else "none"
     metric = {"single": "top1", "soft": "top1", "multi": "labels_right", "none": "agreement"}[kind]
     others = allowed_drop if kind == "none" else min(1.0, OTHER_ANSWERS * allowed_drop)
-    report: dict[str, Any] = {"passed": True, "metric": metric}
+    report: dict[str, Any] = {"passed": True, "problems": [], "metric": metric}
     report |= {"allowed_drop": allowed_drop, "allowed_other_answers": others}
+    report |= {"allowed_level_difference": allowed_levels}
     report |= {"pictures": len(seen.positions), "unreadable": len(pictures) - len(seen.positions), "compared": []}
     wanted = _wanted(pictures, seen.positions) if kind != "none" else None
     for name, scores in seen.expected.items():
@@ -134,10 +142,45 @@ def compare(
         result = _beside(np.stack(scores), np.stack(seen.expected[beside]), wanted, metric, multilabel)
         report[name] = result | ({"thumbnails": seen.levels[name].as_dict()} if name in seen.levels else {})
         report["compared"].append(name)
-        report["passed"] &= bool(result["drop"] <= allowed_drop + 1e-9 and 1 - result["agreement"] <= others + 1e-9)
-    for name in ("resize_beside_pillow", "plain_beside_pillow"):
+        report["problems"] += _problems(result, metric, allowed_drop, others)
+    for name in ("another_size", "resize_beside_pillow", "plain_beside_pillow"):
         report |= {name: seen.levels[name].as_dict()} if name in seen.levels else {}
+    report["problems"] += _problems_of_levels(seen, allowed_levels)
+    report["passed"] = not report["problems"]
     return report
+
+
+def _require_enough(readable: int, count: int, announcer: Announcer) -> None:
+    others = "to verify the export on can be read; give others with --verify-data"
+    if not readable:
+        raise ExportError(f"none of the pictures {others}")
+    if 2 * readable < count:
+        raise ExportError(f"only {readable} of the {count} pictures {others}")
+    if readable < FEW:
+        announcer.warn(f"the export is verified on {readable} pictures only; --verify-data takes more")
+
+
+def _problems(result: dict[str, Any], metric: str, allowed_drop: float, others: float) -> list[str]:
+    """What is not as good as it must be, the gravest first."""
+    drop, other = result["drop"], 1 - result["agreement"]
+    problems = []
+    if metric != "agreement" and drop > allowed_drop + 1e-9:
+        problems.append(
+            f"its {metric} differs from the bundle's by {drop:.2%}, more than the {allowed_drop:.2%} allowed"
+        )
+    if other > others + 1e-9:
+        found = f"it answers otherwise than the bundle on {other:.2%} of the pictures"
+        problems.append(f"{found}, more than the {others:.2%} allowed")
+    return problems
+
+
+def _problems_of_levels(seen: _Collected, allowed: float) -> list[str]:
+    apart = [
+        seen.levels[name].as_dict()["mean_level_difference"] for name in ("pair", "another_size") if name in seen.levels
+    ]
+    if max(apart) <= allowed:
+        return []
+    return [f"its thumbnails differ from the bundle's by {max(apart):.2f} levels, more than the {allowed:g} allowed"]
 
 
 def _wanted(pictures: Pictures, positions: list[int]) -> NDArray[Any]:
@@ -170,6 +213,9 @@ def _collect(
         thumbnails = maker.thumbnails(views)
         seen.expected["bundle"] += list(_scores(bundle, thumbnails))
         exported = engines.downscaler(views)
+        if engines.any_size and not seen.positions and views.shape[2] > maker.ratio:
+            narrower = views[:, :, : -maker.ratio]
+            seen.levels["another_size"].add(engines.downscaler(narrower), maker.thumbnails(narrower))
         seen.levels["pair"].add(exported, thumbnails)
         seen.scores["pair"] += list(engines.student(exported))
         if reference is not None and engines.teacher is not None:

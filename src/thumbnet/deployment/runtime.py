@@ -21,6 +21,9 @@ from thumbnet.errors import CheckpointError, ConfigError
 
 # Of `thumbnails` and `classify_many`; more at a time only fill the processor's caches.
 AT_ONCE = 16
+# On the processor E goes through fewer at a time: its hidden channels are kept for all of them at the working size, and
+# more of them gain nothing but memory.
+AT_ONCE_THROUGH_E = 4
 PROCESSOR = ("CPUExecutionProvider",)
 Run = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -62,6 +65,8 @@ class ThumbNetRuntime:
             problem = f"{folder} is an export for {description.engine}, and this runtime reads those for onnx"
             raise CheckpointError(f"{problem}; make one with `thumbnet export`")
         downscaler, student = (open_graph(folder / name, providers, threads) for name in (DOWNSCALER, STUDENT))
+        if providers is None:
+            downscaler = in_parts(downscaler)
         return cls(description, downscaler, student)
 
     @property
@@ -174,6 +179,17 @@ def open_graph(file: Path | bytes, providers: Sequence[str] | None = None, threa
     session = open_session(file, providers, threads)
     name = session.get_inputs()[0].name
     return lambda values: session.run(None, {name: values})[0]
+
+
+def in_parts(run: Run, most: int = AT_ONCE_THROUGH_E) -> Run:
+    """The same function of arrays, with at most so many pictures at a time."""
+
+    def run_parts(values: NDArray[Any]) -> NDArray[Any]:
+        if len(values) <= most:
+            return run(values)
+        return np.concatenate([run(values[start : start + most]) for start in range(0, len(values), most)])
+
+    return run_parts
 
 
 def open_session(file: Path | bytes, providers: Sequence[str] | None = None, threads: int | None = None) -> Any:

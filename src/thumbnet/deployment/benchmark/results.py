@@ -13,6 +13,9 @@ from thumbnet.deployment.benchmark.subjects import BESIDE, NETWORKS, Engine, Pre
 from thumbnet.deployment.benchmark.timing import Timed
 from thumbnet.profiling import format_macs
 
+# Of the teacher: with less, what allocators keep at hand decides the ratio.
+LEAST_MB = 16.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -23,7 +26,7 @@ class Row:
         engine: What computed.
         precision: Of the networks.
         batch: Pictures a call.
-        best: Whether no other size that was tried answers more pictures a second.
+        best: Whether it is the row of the fastest batch; each way has one of these and one of one picture a call.
         images_per_second: Median over rounds.
         median_ms: Of one call.
         p99_ms: Of one call.
@@ -32,10 +35,12 @@ class Row:
             thumbnails: from the picture), both with one picture a call or both at their best; median over rounds.
         ratio_range: Smallest and largest of the rounds.
         macs: Multiply-accumulates for one picture.
-        memory_batch: Pictures a call when memory was measured: 1 in rows of one picture, else the same for all ways.
+        memory_batch: Pictures a call when memory was measured: 1 in rows of one picture a call, else the same for all
+            ways.
         peak_memory_mb: Of a process that does nothing else; None where it was not measured.
         inference_memory_mb: What answering takes on top of the loaded networks.
-        memory_ratio: Inference memory over the teacher's.
+        memory_ratio: Inference memory over the teacher's; None where the teacher takes so little that allocators, not
+            networks, decide it.
     """
 
     way: Way
@@ -62,38 +67,47 @@ def rows_of(
     memory_batches: tuple[int, int],
     macs: Mapping[str, int],
 ) -> list[Row]:
-    """One row a subject and batch size, 1 first."""
+    """Two rows a subject: with one picture a call, and with its fastest batch."""
     subjects = {(one.way, one.engine, one.precision): one for one in timed}
     rows = []
-    for subject, sizes in timed.items():
+    for subject in timed:
         beside = subjects[BESIDE[subject.way], subject.engine, subject.precision]
-        for size, measured in sizes.items():
-            best = size == max(sizes)
-            theirs = timed[beside][max(timed[beside]) if size > 1 else 1]
-            ratios = [ours / other for ours, other in zip(measured.rates, theirs.rates, strict=True)]
-            memory_batch = memory_batches[size > 1]
+        for best in (False, True):
+            ours, theirs = (_fastest(timed[one]) if best else timed[one][1] for one in (subject, beside))
+            ratios = [our / their for our, their in zip(ours.rates, theirs.rates, strict=True)]
+            memory_batch = memory_batches[best]
             ours_mb, theirs_mb = (memory.get((one, memory_batch)) for one in (subject, beside))
             rows.append(
                 Row(
                     way=subject.way,
                     engine=subject.engine,
                     precision=subject.precision,
-                    batch=size,
+                    batch=ours.batch,
                     best=best,
-                    images_per_second=float(np.median(measured.rates)),
-                    median_ms=measured.milliseconds(50),
-                    p99_ms=measured.milliseconds(99),
-                    calls=measured.calls,
+                    images_per_second=ours.rate,
+                    median_ms=ours.milliseconds(50),
+                    p99_ms=ours.milliseconds(99),
+                    calls=ours.calls,
                     ratio=float(np.median(ratios)),
                     ratio_range=(min(ratios), max(ratios)),
                     macs=sum(macs[name] for name in NETWORKS[subject.way]),
                     memory_batch=memory_batch,
                     peak_memory_mb=ours_mb.peak if ours_mb else None,
                     inference_memory_mb=ours_mb.inference if ours_mb else None,
-                    memory_ratio=ours_mb.inference / theirs_mb.inference if ours_mb and theirs_mb else None,
+                    memory_ratio=_memory_ratio(ours_mb, theirs_mb),
                 )
             )
     return rows
+
+
+def _fastest(sizes: Mapping[int, Timed]) -> Timed:
+    return max(sizes.values(), key=lambda timed: timed.rate)
+
+
+def _memory_ratio(ours: Memory | None, theirs: Memory | None) -> float | None:
+    if ours is None or theirs is None or theirs.inference < LEAST_MB:
+        return None
+    return ours.inference / theirs.inference
 
 
 def as_csv(rows: list[Row]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thumbnet.data.working_view import Pixels, Preprocessing, open_picture, view_of
-from thumbnet.deployment.runtime import Run, open_graph
+from thumbnet.deployment.runtime import Run, in_parts, open_graph
 
 Way = Literal["teacher", "student", "downscaler + student", "teacher from JPEG", "downscaler + student from JPEG"]
 Engine = Literal["torch", "onnxruntime"]
@@ -97,6 +97,9 @@ def load(subject: Subject) -> Callable[[Any], NDArray[Any]]:
         networks = [_torch_network(file, subject.threads) for file in subject.files]
     else:
         networks = [open_graph(file, threads=subject.threads) for file in subject.files]
+    # As the runtime and the bundle run it.
+    names = NETWORKS[subject.way]
+    networks = [in_parts(run) if name == "downscaler" else run for name, run in zip(names, networks, strict=True)]
     if not subject.way.endswith("JPEG"):
         return partial(_through, networks)
     pool = ThreadPoolExecutor(subject.threads, thread_name_prefix="decoder")

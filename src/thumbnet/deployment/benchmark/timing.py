@@ -37,6 +37,11 @@ class Timed:
         """Pictures a second, a median of each round."""
         return [self.batch / float(np.median(one)) for one in self.rounds]
 
+    @property
+    def rate(self) -> float:
+        """Pictures a second, the median over rounds."""
+        return float(np.median(self.rates))
+
     def milliseconds(self, percentile: float) -> float:
         """Of one call, over all rounds."""
         return 1e3 * float(np.percentile(np.concatenate(self.rounds), percentile))
@@ -63,7 +68,7 @@ def measure(
 
 
 def best_batch(ask: Ask, subject: Subject, inputs: Inputs, settings: BenchmarkSettings) -> int:
-    """The batch size at which a subject answers most pictures a second."""
+    """The batch size, 1 or one of the settings', at which a subject answers most pictures a second in a short trial."""
     rates = {}
     for size in (1, *settings.batches):
         seconds = timed_round(ask, subject, inputs, size, settings.seconds / 2)

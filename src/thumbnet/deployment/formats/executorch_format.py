@@ -31,7 +31,8 @@ def make(bundle: ThumbNet) -> Made:
         DOWNSCALER: _lowered(DownscalerGraph(bundle.downscaler), bundle.image_side),
         STUDENT: _lowered(student_network(bundle), bundle.thumbnail_side),
     }
-    return Made(files=files, engines=Engines(downscaler=_opened(files[DOWNSCALER]), student=_opened(files[STUDENT])))
+    engines = Engines(downscaler=_opened(files[DOWNSCALER]), student=_opened(files[STUDENT]), any_size=False)
+    return Made(files=files, engines=engines)
 
 
 def _lowered(network: nn.Module, side: int) -> bytes:

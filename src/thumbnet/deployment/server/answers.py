@@ -29,7 +29,7 @@ class Problem(BaseModel):
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem} for status in (400, 401, 413, 415, 422, 503, 504)
+    status: {"model": Problem} for status in (400, 401, 408, 413, 415, 421, 422, 503, 504)
 }
 BODY: dict[str, Any] = {
     "requestBody": {

@@ -1,30 +1,21 @@
-"""The HTTP app: paths, limits, what a failure looks like from outside."""
+"""The HTTP app: what it is made of, and what a failure looks like from outside."""
 
-import hmac
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
 
 from thumbnet.config.serve import ServeSettings
-from thumbnet.deployment.server.page import is_open, page_routes
+from thumbnet.deployment.server.guard import Guard, problem
+from thumbnet.deployment.server.page import page_routes
 from thumbnet.deployment.server.refusals import Refusal
 from thumbnet.deployment.server.routes import picture_routes, state_routes
 from thumbnet.deployment.server.service import Service
 from thumbnet.deployment.server.work import Networks
-
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 
 
 def create_app(
@@ -32,6 +23,7 @@ def create_app(
     settings: ServeSettings,
     token: str | None = None,
     *,
+    hosts: Iterable[str] = (),
     folder: Path | None = None,
     samples: Path | None = None,
 ) -> FastAPI:
@@ -41,6 +33,7 @@ def create_app(
         networks: E and S.
         settings: Limits.
         token: What requests must carry, if anything.
+        hosts: Names under which it answers; any where there are none.
         folder: The export, for the page: its graph for the browser.
         samples: A folder of pictures that the page offers.
     """
@@ -61,56 +54,26 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
-    _add_guards(app, service, token)
-    app.include_router(picture_routes(service))
+    app.add_middleware(Guard, service=service, token=token, hosts=tuple(hosts))
+    _answer_failures(app)
+    # The guard asks for the token; this says so in the schema.
+    asked = [] if token is None else [Depends(HTTPBearer(auto_error=False))]
+    app.include_router(picture_routes(service), dependencies=asked)
     app.include_router(state_routes(service))
     app.include_router(page_routes(folder, token is not None, samples, networks=networks, settings=settings))
     return app
 
 
-def _add_guards(app: FastAPI, service: Service, token: str | None) -> None:
-    @app.middleware("http")
-    async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        started = time.perf_counter()
-        route = request.url.path
-        if token is not None and not _is_open(route) and not _carries(request, token):
-            response: Response = _problem(Refusal(401, "a bearer token is needed"))
-            response.headers["WWW-Authenticate"] = "Bearer"
-        else:
-            response = await go_on(request)
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        # As the app names it: whoever asks for other paths must not fill the registry with them.
-        path = getattr(request.scope.get("route"), "path", "other")
-        service.metrics.requests.labels(path, str(response.status_code)).inc()
-        service.metrics.seconds.labels(path).observe(time.perf_counter() - started)
-        return response
-
+def _answer_failures(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     async def refused(_: Request, refusal: Refusal) -> Response:
-        return _problem(refusal)
+        return problem(refusal)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        return _problem(Refusal(422, f"{first['loc'][-1]}: {first['msg']}"))
+        return problem(Refusal(422, f"{first['loc'][-1]}: {first['msg']}"))
 
-    @app.exception_handler(Exception)
-    async def failed(_: Request, __: Exception) -> Response:
-        # The server's log has the traceback; who asked learns nothing of this machine.
-        return _problem(Refusal(500, "a fault of the server; its log says which"))
-
-
-def _is_open(path: str) -> bool:
-    return path in OPEN_PATHS or is_open(path)
-
-
-def _carries(request: Request, token: str) -> bool:
-    kind, _, given = request.headers.get("authorization", "").partition(" ")
-    same = hmac.compare_digest(given.strip().encode("latin-1", "replace"), token.encode())
-    return kind.lower() == "bearer" and same
-
-
-def _problem(refusal: Refusal) -> JSONResponse:
-    headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else None
-    return JSONResponse({"error": refusal.reason}, refusal.status, headers)
+    @app.exception_handler(HTTPException)
+    async def unknown(_: Request, error: HTTPException) -> Response:
+        return problem(Refusal(error.status_code, str(error.detail).lower()), dict(error.headers or {}))

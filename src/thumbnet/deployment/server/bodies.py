@@ -1,6 +1,7 @@
 """Bodies of requests to the bytes of pictures, within limits: raw, or as files of a form. Nothing touches the disk."""
 
 from collections.abc import AsyncGenerator
+from io import BytesIO
 
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -21,10 +22,12 @@ async def pictures_of(request: Request, max_bytes: int, max_pictures: int) -> li
     if announced.isdecimal() and int(announced) > max_bytes:
         raise _too_large(max_bytes)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        body = b"".join([part async for part in _limited(request, max_bytes)])
-        if not body:
+        body = BytesIO()  # gives its bytes away without a copy
+        async for part in _limited(request, max_bytes):
+            body.write(part)
+        if not body.tell():
             raise Refusal(400, "the body is empty; send a picture's bytes, or a form with a file")
-        return [body]
+        return [body.getvalue()]
     try:
         # One more than allowed is read, so that it can be told from a broken form.
         parser = MultiPartParser(
@@ -39,7 +42,13 @@ async def pictures_of(request: Request, max_bytes: int, max_pictures: int) -> li
         raise Refusal(413, f"more than {max_pictures} pictures; send fewer at a time")
     if not files:
         raise Refusal(400, "the form holds no file; add a picture")
-    return [await file.read() for file in files]
+    return [await _whole(file) for file in files]
+
+
+async def _whole(file: UploadFile) -> bytes:
+    content = await file.read()
+    await file.close()  # it holds the bytes once more
+    return content
 
 
 async def _limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:

@@ -55,13 +55,7 @@ class MicroBatches(Generic[Given, Answer]):
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            together = [await self._waiting.get()]
-            deadline = loop.time() + self._wait
-            while len(together) < self._most and (left := deadline - loop.time()) >= 0:
-                try:
-                    together.append(await asyncio.wait_for(self._waiting.get(), left))
-                except TimeoutError:
-                    break
+            together = await self._together(loop)
             # Who has gone meanwhile is not worked for.
             wanted = [(given, answer) for given, answer in together if not answer.done()]
             if wanted:
@@ -70,11 +64,30 @@ class MicroBatches(Generic[Given, Answer]):
             for _ in together:
                 self._waiting.task_done()
 
+    async def _together(self, loop: asyncio.AbstractEventLoop) -> list[tuple[Given, "asyncio.Future[Answer]"]]:
+        """What waits, and what comes while the first of it may still wait."""
+        together = [await self._waiting.get()]
+        deadline = loop.time() + self._wait
+        while len(together) < self._most:
+            if not self._waiting.empty():
+                together.append(self._waiting.get_nowait())
+                continue
+            left = deadline - loop.time()
+            if left <= 0:
+                break
+            try:
+                together.append(await asyncio.wait_for(self._waiting.get(), left))
+            except TimeoutError:
+                break
+        return together
+
     async def _answer(
         self, loop: asyncio.AbstractEventLoop, wanted: list[tuple[Given, "asyncio.Future[Answer]"]]
     ) -> None:
         try:
             made = await loop.run_in_executor(self._thread, self._work, [given for given, _ in wanted])
+            if len(made) != len(wanted):
+                raise RuntimeError(f"{len(made)} answers to {len(wanted)}")
         except Exception as error:  # each of them hears of it; the next list is not touched by it
             for _, answer in wanted:
                 if not answer.done():

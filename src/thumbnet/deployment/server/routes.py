@@ -10,7 +10,6 @@ from PIL import Image
 
 from thumbnet.classification import Given, ranked_classes
 from thumbnet.deployment.server.answers import BODY, FILES, PROBLEMS, Classified, Problem
-from thumbnet.deployment.server.bodies import pictures_of
 from thumbnet.deployment.server.refusals import Refusal
 from thumbnet.deployment.server.service import RETRY_SECONDS, Service
 from thumbnet.deployment.server.work import Wanted
@@ -34,13 +33,13 @@ THUMBNAIL: dict[int | str, dict[str, Any]] = {
 
 def picture_routes(service: Service) -> APIRouter:
     """Paths that take pictures."""
-    router, limits = APIRouter(), service.settings
+    router = APIRouter()
 
     @router.post("/classify", responses=PROBLEMS, openapi_extra=BODY)
     async def classify(request: Request, top: Top = 5, given: AsGiven = None) -> Classified:
         """Classifies a full picture or a ready thumbnail, sent as the body or as a form's file."""
         async with service.admitted():
-            (content,) = await pictures_of(request, limits.max_bytes, 1)
+            (content,) = await service.pictures(request)
             return await _classified(service, content, top, given, "student")
 
     @router.post("/thumbnail", responses={**PROBLEMS, **THUMBNAIL}, openapi_extra=BODY, response_class=Response)
@@ -56,7 +55,7 @@ def picture_routes(service: Service) -> APIRouter:
                 stored_as = chosen_format(format, quality)
             except ConfigError as error:
                 raise Refusal(422, str(error)) from error
-            (content,) = await pictures_of(request, limits.max_bytes, 1)
+            (content,) = await service.pictures(request)
             decoded = await service.decode(content, "picture")
             pixels = (
                 await service.ask(decoded, "thumbnail")
@@ -77,7 +76,7 @@ def picture_routes(service: Service) -> APIRouter:
                 return Problem(error=refusal.reason)
 
         async with service.admitted():
-            contents = await pictures_of(request, limits.max_bytes, limits.max_pictures)
+            contents = await service.pictures(request, service.settings.max_pictures)
             return list(await asyncio.gather(*(one(content) for content in contents)))
 
     if service.networks.has_teacher:
@@ -86,7 +85,7 @@ def picture_routes(service: Service) -> APIRouter:
         async def teacher(request: Request, top: Top = 5) -> Classified:
             """What the teacher says of a full picture, to compare with."""
             async with service.admitted():
-                (content,) = await pictures_of(request, limits.max_bytes, 1)
+                (content,) = await service.pictures(request)
                 return await _classified(service, content, top, "picture", "teacher")
 
     return router
@@ -103,7 +102,7 @@ def state_routes(service: Service) -> APIRouter:
 
     @router.get("/readyz", responses={503: {"model": Problem}})
     async def readyz() -> dict[str, str]:
-        """Whether it takes on requests."""
+        """Whether more requests should be sent to it: not while it ends."""
         if not service.ready:
             raise Refusal(503, "not ready", RETRY_SECONDS)
         return {"status": "ready"}

@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import numpy as np
+from starlette.requests import Request
 
 from thumbnet.classification import Given
 from thumbnet.config.serve import ServeSettings
 from thumbnet.data.pictures import PictureLimits
+from thumbnet.deployment.server.bodies import pictures_of
 from thumbnet.deployment.server.metrics import Metrics
 from thumbnet.deployment.server.micro_batches import MicroBatches
 from thumbnet.deployment.server.refusals import Refusal
@@ -51,6 +53,12 @@ class Service:
         await self.batches.stop()
         self.decoders.shutdown(cancel_futures=True)
 
+    def refusal(self) -> Refusal | None:
+        """Why nothing more is taken on now, if so."""
+        if self.taken >= self.settings.queue:
+            return Refusal(503, "busy; send it again in a moment", RETRY_SECONDS)
+        return None
+
     @asynccontextmanager
     async def admitted(self) -> AsyncIterator[None]:
         """A place in the queue.
@@ -58,8 +66,8 @@ class Service:
         Raises:
             Refusal: If there is none.
         """
-        if self.taken >= self.settings.queue:
-            raise Refusal(503, "busy; send it again in a moment", RETRY_SECONDS)
+        if refusal := self.refusal():
+            raise refusal
         self.taken += 1
         self.metrics.taken.set(self.taken)
         try:
@@ -70,6 +78,19 @@ class Service:
         finally:
             self.taken -= 1
             self.metrics.taken.set(self.taken)
+
+    async def pictures(self, request: Request, most: int = 1) -> list[bytes]:
+        """The pictures that a request brings.
+
+        Raises:
+            Refusal: If they do not come in time, or are not what is taken.
+        """
+        seconds = self.settings.body_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await pictures_of(request, self.settings.max_bytes, most)
+        except TimeoutError as error:
+            raise Refusal(408, f"the body took more than {seconds:g} s to arrive; send it faster") from error
 
     async def decode(self, content: bytes, given: Given | None) -> Decoded:
         """A picture's pixels, decoded in a thread.
