@@ -1,5 +1,6 @@
 """`--format openvino`: E and S as OpenVINO's IR, made of the ONNX graphs."""
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -31,19 +32,26 @@ def make(bundle: ThumbNet, calibration: Pictures | None) -> Made:
     return Made(files=files, engines=Engines(downscaler=engines[DOWNSCALER], student=engines[STUDENT]))
 
 
+@functools.cache
+def _core() -> Any:
+    # One for the process: each brings a stack for signal handlers, and of two the last to go restores the first one's,
+    # which is gone, so that the next signal (Ctrl+C, or a child that ended) would kill the process.
+    import openvino
+
+    return openvino.Core()
+
+
 def _converted(graph: Any, name: str) -> dict[str, bytes]:
     import openvino
 
-    model = openvino.Core().read_model(model=graph.SerializeToString())
+    model = _core().read_model(model=graph.SerializeToString())
     with tempfile.TemporaryDirectory() as folder:
         openvino.save_model(model, str(Path(folder) / f"{name}.xml"), compress_to_fp16=False)
         return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
 
 
 def _opened(structure: bytes, weights: bytes) -> Run:
-    import openvino
-
-    core = openvino.Core()
+    core = _core()
     # Half precision, where a processor prefers it, would give other levels than training saw.
     compiled = core.compile_model(
         core.read_model(model=structure, weights=weights), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
