@@ -41,7 +41,7 @@ def test_by_keyboard_alone(serve: Serve, export: Path, open_page: Open) -> None:
     assert page.evaluate(focused) == "file"
     outline = "getComputedStyle(document.querySelector('#drop label')).outlineStyle"
     assert page.evaluate(outline) == "solid", "that the field has the focus is seen at its label"
-    # What opens the system's dialog; the dialog itself is not waited for, as it does not open in every headless browser.
+    # What opens the system's dialog; the dialog itself is not waited for, as not every headless browser opens it.
     page.evaluate("file.addEventListener('click', (click) => { window.asked = true; click.preventDefault(); })")
     page.keyboard.press("Enter")
     page.wait_for_function("window.asked")
