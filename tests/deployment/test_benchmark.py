@@ -23,7 +23,7 @@ from thumbnet.deployment.benchmark.memory import Memory, memory_of
 from thumbnet.deployment.benchmark.networks import inputs_of
 from thumbnet.deployment.benchmark.results import rows_of
 from thumbnet.deployment.benchmark.subjects import BESIDE, WAYS, Engine, Inputs, Precision, Subject, Way, load
-from thumbnet.deployment.benchmark.timing import Timed, best_batch, measure
+from thumbnet.deployment.benchmark.timing import Timed, fastest_batches, measure
 from thumbnet.deployment.run_teacher import teacher_of
 from thumbnet.errors import ConfigError, DataError, ExportError
 from thumbnet.progress import Announcer
@@ -127,10 +127,14 @@ def test_ready_thumbnails_are_compared_with_the_teacher_on_pictures() -> None:
 
 def test_the_best_batch_is_the_one_that_answers_most_a_second() -> None:
     def slow_start(batch: Any) -> None:
-        time.sleep(0.004 if len(batch) < 8 else 0.02)
+        time.sleep({1: 0.01, 4: 0.01, 8: 0.012, 16: 0.1}[len(batch)])
 
-    settings = BenchmarkSettings(seconds=0.1, batches=(4, 8))
-    assert best_batch(slow_start, subject("student"), inputs(), settings) == 4
+    one = subject("teacher")
+    settings = BenchmarkSettings(rounds=3, seconds=0.1, batches=(4, 8, 16))
+    assert fastest_batches(slow_start, one, inputs(16), settings) == [4, 8]
+    timed = measure({one: slow_start}, inputs(16), settings, Announcer(quiet=True))
+    assert list(timed[one]) == [1, 4, 8]
+    assert [(row.batch, row.best) for row in rows_of(timed, {}, (1, 16), {"teacher": 1})] == [(1, False), (8, True)]
 
 
 def test_subjects_are_timed_in_turn_so_that_a_busy_machine_meets_all() -> None:

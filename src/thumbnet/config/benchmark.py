@@ -16,7 +16,8 @@ class BenchmarkSettings:
         pictures: How many different ones.
         rounds: Every network is timed once in each, in turn; at least 3 for a median that means something.
         seconds: How long one network is timed in one round; at least one batch goes through.
-        batches: Batch sizes besides 1, of which the fastest counts, by network.
+        batches: Batch sizes besides 1, of which the fastest counts, by network; the two fastest in a short trial are
+            timed.
         threads: Of each network; by default one a core.
         int8: Time 8-bit networks too.
         memory: Measure memory, with one picture and with the largest of `batches`; each way in a process of its own.
