@@ -25,7 +25,8 @@ import numpy as np
 from archive_pictures import RESULTS, head, pictures_below
 from thumbnet.storage import write_json
 
-CONCURRENCIES = (1, 2, 4, 8, 16, 32)
+# Up to what the server takes on at a time; more would be told to come again.
+CONCURRENCIES = (1, 2, 4, 8, 16, 32, 48, 64)
 PICTURES = 64
 
 

@@ -132,7 +132,24 @@ def test_while_it_drains_it_answers_and_says_that_it_ends(exported: Any, photos:
     assert server.process.wait(20) == 0
 
 
-def test_a_second_signal_ends_the_draining(exported: Any) -> None:
+def test_a_second_signal_ends_the_draining_and_still_loses_nothing(exported: Any, photos: Path) -> None:
+    server = Served(str(exported.folder), "--drain-seconds", "1", "--wait-ms", "2500", "--threads", "1")
+    assert server.ask("GET", "/readyz")[0] == 200
+    answers: list[tuple[int, bytes]] = []
+    content = picture_file(photos).read_bytes()
+    asking = threading.Thread(target=lambda: answers.append(server.ask("POST", "/classify", content)))
+    asking.start()
+    time.sleep(0.3)
+    for _ in range(2):
+        server.process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    asking.join(20)
+    _, errors = server.process.communicate(timeout=20)
+    assert ([status for status, _ in answers], server.process.returncode) == ([200], 0)
+    assert "Traceback" not in errors
+
+
+def test_a_second_signal_ends_the_draining_at_once(exported: Any) -> None:
     server = Served(str(exported.folder), "--drain-seconds", "60", "--threads", "1")
     assert server.ask("GET", "/readyz")[0] == 200
     for _ in range(2):
@@ -171,9 +188,18 @@ def test_an_answer_is_not_held_back_for_an_acknowledgement() -> None:
 
 
 def test_under_which_names_it_answers() -> None:
-    assert "localhost" in names_of(ServeSettings())
-    assert names_of(ServeSettings(host="0.0.0.0")) == ()
-    assert names_of(ServeSettings(allowed_hosts=("a.example",))) == ("a.example",)
+    assert "localhost" in names_of(ServeSettings(), "127.0.0.1")
+    assert "my-machine" in names_of(ServeSettings(host="my-machine"), "127.0.1.1")
+    assert names_of(ServeSettings(host="0.0.0.0"), "0.0.0.0") == ()
+    assert names_of(ServeSettings(allowed_hosts=("a.example",)), "127.0.0.1") == ("a.example",)
+
+
+def test_names_are_given_as_any_list_is(exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(serve_command, "run", lambda app, settings, place: given.append(settings.allowed_hosts))
+    for flags in (["--allowed-hosts", "a.example,b.example"], ["--allowed-hosts=a.example,b.example"]):
+        assert main(["serve", str(exported.folder), "--port", "0", *flags]) == 0
+    assert given == [("a.example", "b.example")] * 2
 
 
 def test_an_export_is_served_without_torch(exported: Any) -> None:
@@ -212,10 +238,5 @@ def test_what_is_no_export_is_said_in_one_line(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_who_reaches_an_address() -> None:
-    assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example")] == [
-        True,
-        True,
-        True,
-        False,
-        False,
-    ]
+    assert all(is_loopback(address) for address in ("127.0.0.1", "127.0.1.1", "::1", "::ffff:127.0.0.1"))
+    assert not any(is_loopback(address) for address in ("0.0.0.0", "::", "192.0.2.1", "fe80::1%eth0"))

@@ -149,7 +149,7 @@ def test_no_host_header_talks_its_way_past_the_token(host: str, client: Callable
 
 
 def test_it_answers_under_its_own_names_only(client: Callable[..., TestClient]) -> None:
-    server = client(hosts=("localhost", "127.0.0.1", "::1"))
+    server = client(hosts=("localhost", "127.0.0.1:8000", "[::1]"))
     for host, status in (
         ("localhost:8000", 200),
         ("LOCALHOST", 200),

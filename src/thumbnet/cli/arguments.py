@@ -31,6 +31,7 @@ SWITCHES = (
 # Settings that hold several values may be given as `a,b,c`.
 LISTS = (
     "--seeds",
+    "--allowed_hosts",
     "--ratios",
     "--batches",
     "--students",

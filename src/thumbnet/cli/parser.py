@@ -224,7 +224,8 @@ def _export_parser() -> Parser:
 
 def _serve_parser() -> Parser:
     parser = _run_parser(
-        "A folder that `thumbnet export` wrote; or a run or bundle folder, exported to RUN/export first."
+        "A folder that `thumbnet export` wrote; or a run or bundle folder: then its RUN/export is taken if current, "
+        "else an export made in RUN/served."
     )
     parser.add_class_arguments(ServeSettings)
     return parser

@@ -40,10 +40,11 @@ def serve(flags: Namespace) -> int:
 
     networks = ExportedNetworks.load(folder, settings.threads)
     networks.warm_up()
-    hosts = names_of(settings)
-    app = create_app(networks, settings, token, hosts=hosts, folder=folder, samples=samples)
     with listening(settings.host, settings.port) as place:
-        if token is None and not is_loopback(settings.host):
+        reached = place.getsockname()[0]
+        hosts = names_of(settings, reached)
+        app = create_app(networks, settings, token, hosts=hosts, folder=folder, samples=samples)
+        if token is None and not is_loopback(reached):
             announcer.warn(f"anyone who reaches {settings.host} can use it; give --token-file to ask for a token")
         print(f"serving {folder} at {address_of(place)} (Ctrl+C ends it)", flush=True)
         run(app, settings, place)
@@ -72,7 +73,7 @@ def run(app: Any, settings: ServeSettings, place: socket.socket) -> None:
         if begun or settings.drain_seconds == 0:
             end(number, frame)
         else:
-            asyncio.get_running_loop().call_later(settings.drain_seconds, end, number, None)
+            asyncio.get_running_loop().call_later(settings.drain_seconds, setattr, server, "should_exit", True)
 
     server.handle_exit = drain  # type: ignore[method-assign, assignment]
     # For what comes before uvicorn listens to signals, and after: it raises the one that ended it once more, which is
@@ -148,19 +149,18 @@ def address_of(place: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def names_of(settings: ServeSettings) -> tuple[str, ...]:
-    """Names under which the server answers; none for any."""
-    if settings.allowed_hosts or not is_loopback(settings.host):
+def names_of(settings: ServeSettings, address: str) -> tuple[str, ...]:
+    """Names under which the server answers at an address; none for any."""
+    if settings.allowed_hosts or not is_loopback(address):
         return settings.allowed_hosts
     return (*LOOPBACK_NAMES, settings.host)
 
 
-def is_loopback(host: str) -> bool:
+def is_loopback(address: str) -> bool:
     """Whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    found = ipaddress.ip_address(address.partition("%")[0])
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).is_loopback
 
 
 def _require_packages() -> None:

@@ -170,8 +170,8 @@ def _refused(folder: Path, report: dict[str, Any]) -> ExportError:
     """Leaves the report; beside an older export, which stays."""
     place = folder / (REPORT_BESIDE if (folder / DESCRIPTION).exists() else REPORT)
     write_json(place, report)
-    problem = report["problems"][0]
-    return ExportError(f"the export is not written: {problem}; see {place}, or give --max-drop")
+    problems = "; ".join(report["problems"])
+    return ExportError(f"the export is not written: {problems}; see {place}")
 
 
 def _write(folder: Path, files: dict[str, bytes], description: ExportDescription, report: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from thumbnet.data.preprocessing import levels_to_values
 from thumbnet.data.working_view import Pixels, open_picture, view_of
 from thumbnet.deployment.graphs import teacher_network
 from thumbnet.deployment.runtime import Run
-from thumbnet.errors import ExportError, PictureError
+from thumbnet.errors import PictureError
 from thumbnet.progress import Announcer
 
 AT_ONCE = 16
@@ -88,6 +88,7 @@ class _Collected:
     scores: dict[str, list[Scores]] = field(default_factory=lambda: defaultdict(list))
     levels: dict[str, LevelDifferences] = field(default_factory=lambda: defaultdict(LevelDifferences))
     positions: list[int] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 def compare(
@@ -119,20 +120,19 @@ def compare(
         names of those there are. `metric` is `top1`; `labels_right`, the share of all yes and no answers that are
         right, where a picture may have several labels; or `agreement`. `another_size` has the levels of E's thumbnails
         of a few narrower views.
-
-    Raises:
-        ExportError: If most of the pictures cannot be read.
     """
     seen = _collect(bundle, engines, pictures, announcer, teacher)
-    _require_enough(len(seen.positions), len(pictures), announcer)
     multilabel = bundle.description.multilabel
     kind = pictures.kind if multilabel == (pictures.kind == "multi") else "none"
     metric = {"single": "top1", "soft": "top1", "multi": "labels_right", "none": "agreement"}[kind]
     others = allowed_drop if kind == "none" else min(1.0, OTHER_ANSWERS * allowed_drop)
-    report: dict[str, Any] = {"passed": True, "problems": [], "metric": metric}
+    report: dict[str, Any] = {"passed": False, "problems": seen.problems, "metric": metric}
     report |= {"allowed_drop": allowed_drop, "allowed_other_answers": others}
     report |= {"allowed_level_difference": allowed_levels}
     report |= {"pictures": len(seen.positions), "unreadable": len(pictures) - len(seen.positions), "compared": []}
+    report["problems"] += _problems_of_reading(len(seen.positions), len(pictures), announcer)
+    if not seen.positions:
+        return report
     wanted = _wanted(pictures, seen.positions) if kind != "none" else None
     for name, scores in seen.expected.items():
         right = _answers(np.stack(scores), multilabel)
@@ -150,14 +150,13 @@ def compare(
     return report
 
 
-def _require_enough(readable: int, count: int, announcer: Announcer) -> None:
-    others = "to verify the export on can be read; give others with --verify-data"
-    if not readable:
-        raise ExportError(f"none of the pictures {others}")
-    if 2 * readable < count:
-        raise ExportError(f"only {readable} of the {count} pictures {others}")
+def _problems_of_reading(readable: int, count: int, announcer: Announcer) -> list[str]:
+    if not readable or 2 * readable < count:
+        found = f"only {readable} of the {count}" if readable else "none of the"
+        return [f"{found} pictures to verify it on can be read (--verify-data takes others)"]
     if readable < FEW:
         announcer.warn(f"the export is verified on {readable} pictures only; --verify-data takes more")
+    return []
 
 
 def _problems(result: dict[str, Any], metric: str, allowed_drop: float, others: float) -> list[str]:
@@ -165,12 +164,11 @@ def _problems(result: dict[str, Any], metric: str, allowed_drop: float, others: 
     drop, other = result["drop"], 1 - result["agreement"]
     problems = []
     if metric != "agreement" and drop > allowed_drop + 1e-9:
-        problems.append(
-            f"its {metric} differs from the bundle's by {drop:.2%}, more than the {allowed_drop:.2%} allowed"
-        )
+        found = f"its {metric} differs from the bundle's by {drop:.2%}"
+        problems.append(f"{found}, more than the {allowed_drop:.2%} allowed (--max-drop)")
     if other > others + 1e-9:
         found = f"it answers otherwise than the bundle on {other:.2%} of the pictures"
-        problems.append(f"{found}, more than the {others:.2%} allowed")
+        problems.append(f"{found}, more than the {others:.2%} allowed (--max-drop)")
     return problems
 
 
@@ -215,7 +213,7 @@ def _collect(
         exported = engines.downscaler(views)
         if engines.any_size and not seen.positions and views.shape[2] > maker.ratio:
             narrower = views[:, :, : -maker.ratio]
-            seen.levels["another_size"].add(engines.downscaler(narrower), maker.thumbnails(narrower))
+            _collect_at_another_size(seen, engines.downscaler, narrower, maker.thumbnails(narrower))
         seen.levels["pair"].add(exported, thumbnails)
         seen.scores["pair"] += list(engines.student(exported))
         if reference is not None and engines.teacher is not None:
@@ -226,6 +224,19 @@ def _collect(
             _collect_from_picture(seen, engines, np.asarray(picture), view, thumbnail)
             seen.positions.append(position)
     return seen
+
+
+def _collect_at_another_size(seen: _Collected, downscaler: Run, views: Pixels, expected: Pixels) -> None:
+    try:
+        made = downscaler(views)
+    except Exception as error:  # engines' own exceptions share no base but this
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        seen.problems.append(f"its downscaler takes views of one size only ({reason})")
+        return
+    if made.shape != expected.shape:
+        seen.problems.append("its downscaler gives views of another size a thumbnail of the wrong size")
+        return
+    seen.levels["another_size"].add(made, expected)
 
 
 def _collect_from_picture(seen: _Collected, engines: Engines, picture: Pixels, view: Pixels, thumbnail: Pixels) -> None:

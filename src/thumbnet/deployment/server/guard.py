@@ -1,7 +1,7 @@
 """What every request meets first, and every answer carries.
 
 Plain ASGI around the app: a request that is refused here (wrong host, no token, no room) costs no routing, so that a
-flood of them leaves the processor to those that were taken on.
+flood of them takes less from those that were taken on.
 """
 
 import hmac
@@ -45,7 +45,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, *, service: Service, token: str | None, hosts: Iterable[str] = ()) -> None:
         self._app, self._service, self._token = app, service, token
-        self._hosts = frozenset(name.lower() for name in hosts)
+        self._hosts = frozenset(_name_in(host) for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -81,7 +81,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> Refusal | None:
         # `scope["path"]` is what the router goes by; a URL put together from the Host header need not be.
         path, headers = scope["path"], Headers(scope=scope)
-        if self._hosts and _host(headers) not in self._hosts:
+        if self._hosts and _name_in(headers.get("host", "")) not in self._hosts:
             return Refusal(421, "this server does not answer to that host name; see --allowed-hosts")
         if self._token is not None and not (path in OPEN_PATHS or is_open(path)) and not _carries(headers, self._token):
             return Refusal(401, "a bearer token is needed")
@@ -100,9 +100,12 @@ def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> JSONResp
     return JSONResponse({"error": refusal.reason}, refusal.status, headers)
 
 
-def _host(headers: Headers) -> str:
-    name = headers.get("host", "").lower()
-    return name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
+def _name_in(host: str) -> str:
+    """A host's name without its port, and an address of version 6 without brackets."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host if host.count(":") > 1 else host.partition(":")[0]
 
 
 def _carries(headers: Headers, token: str) -> bool:
