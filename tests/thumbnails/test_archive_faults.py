@@ -79,6 +79,7 @@ def in_a_process_of_its_own(request: pytest.FixtureRequest) -> bool:
     return False
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to be killed")
 @pytest.mark.parametrize("container", ["folder", "webdataset", "parquet"])
 def test_a_run_killed_at_twenty_points_ends_as_one_that_was_not(
@@ -103,6 +104,7 @@ def test_a_run_killed_at_twenty_points_ends_as_one_that_was_not(
     assert verify_archive(ArchiveFolder(output), QUIET).sound
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to be killed")
 def test_what_is_finished_is_not_made_again(
     bundle: ThumbNet, pictures: Path, tmp_path: Path, request: pytest.FixtureRequest
