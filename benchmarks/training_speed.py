@@ -29,10 +29,12 @@ from torch.nn import functional
 from thumbnet import losses
 from thumbnet.config import CacheSettings, OptimizerSettings, TrainSettings, ViewSettings
 from thumbnet.data.batches import to_image
+from thumbnet.data.mixing import BatchChange
 from thumbnet.data.samples import efficientnet_lite0, open_elpv
 from thumbnet.devices import keep_freed_memory
 from thumbnet.loop import train_epoch
 from thumbnet.networks.assembly import assemble
+from thumbnet.networks.taps import EMBEDDING
 from thumbnet.objective import Objective, paper_terms
 from thumbnet.preparation import Loop, Plan, prepare_loop
 from thumbnet.progress import Announcer
@@ -191,7 +193,7 @@ def make_loop(place: Path, teacher: str, side: int, views: int, pictures: int, d
         train=splits.train.select(list(range(pictures))),
         evaluation=splits.evaluation,
         fingerprint="benchmark",
-        assembly=assemble(settings, splits.train.classes, tap_features=True),
+        assembly=assemble(settings, splits.train.classes, objective.needs_features, objective.needs_embedding),
         objective=objective,
         announcer=Announcer(quiet=True),
     )
@@ -217,14 +219,16 @@ def time_bare_epoch(loop: Loop) -> float:
     pair.train()
     for batch in loop.loader:
         image = to_image(batch, loop.device)
-        teacher_logits, teacher_features = loop.teacher_outputs(batch, image)
+        teacher_logits, teacher_features = loop.teacher_outputs(batch, image, BatchChange())
         assert teacher_logits is not None
         output = pair(image)
+        decoded = {layer: features for layer, features in output.decoded.items() if layer != EMBEDDING}
         loss = (
             settings.loss.mm * losses.moment_matching(output.thumbnail, image)
             + settings.loss.cl * functional.cross_entropy(output.logits, batch.label)
             + settings.loss.kd * losses.knowledge_distillation(output.logits, teacher_logits, settings.loss.temperature)
-            + settings.loss.fm * losses.feature_mapping(output.decoded, teacher_features)
+            + settings.loss.fm * losses.feature_mapping(decoded, teacher_features)
+            + settings.loss.em * losses.embedding_matching(output.features[EMBEDDING], teacher_features[EMBEDDING])
         )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(pair.parameters(), settings.optimizer.clip_grad_norm)
