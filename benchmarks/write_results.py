@@ -4,12 +4,12 @@ python benchmarks/write_results.py
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import archive_results
 import deployment_results
+import study_results
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
@@ -32,10 +32,13 @@ def main() -> None:
 
 def render() -> str:
     parts = ["# Results\n\nWritten by `python benchmarks/write_results.py`; do not edit.\n"]
-    parts.append(known_so_far())
+    parts.append(study_results.known_so_far(RESULTS))
     for name, section in (
-        ("study_imagenette", study_of("Ten classes of ImageNet (`imagenette224`), 224 px")),
-        ("study_elpv", study_of("Solar cells (`elpv`), 192 px")),
+        ("study_imagenette", study_results.study_of("Ten classes of ImageNet (`imagenette224`), 224 px")),
+        ("study_imagenette_long", study_results.study_of("The same, 24 epochs on four views instead of six on two")),
+        ("study_elpv", study_results.study_of("Solar cells (`elpv`), 192 px")),
+        ("study_elpv_ratio2", study_results.study_of("Solar cells at ratio 2: 192 px images, 96 px thumbnails")),
+        ("transfer", study_results.transfer),
         ("formats_elpv", formats),
         ("elpv", elpv),
         ("timm_parity_imagenet", parity_of_pretrained),
@@ -62,78 +65,11 @@ def render() -> str:
     return "\n".join(part for part in (*parts, archive_results.plan()) if part)
 
 
-def known_so_far() -> str:
-    """In words, with the numbers of the studies: when to use ThumbNet, and what is not known."""
-    studies = [json.loads((RESULTS / f"study_{name}.json").read_text()) for name in ("imagenette", "elpv")]
-    drops = [next(row for row in study["rows"] if row["name"] == "thumbnet")["drop"] for study in studies]
-    tops = {row["name"]: 100 * row["metric"]["mean"] for row in studies[1]["rows"] if row["metric"]}
-    lost = " and ".join(f"{100 * drop['mean']:.1f}" for drop in drops)
-    stored = json.loads((RESULTS / "formats_elpv.json").read_text())["formats"]
-    webp = stored["webp:80"]["thumbnail"]
-    shares = (100 * webp["top1"], 100 * stored["png"]["thumbnail"]["top1"])
-    lines = [
-        "## What is known so far\n",
-        "The study of all recipes is begun and not complete: the tables below hold the recipes and seeds that ran.",
-        f"At ratio 4 the plain student lost {lost} points to its teacher (Imagenette, elpv) after a few epochs",
-        "on a processor; on elpv `keep_stem_resolution` lost about half as much (the older study below). So today:\n",
-        "- **ThumbNet is worth it** where pictures are kept, sent or classified many times: thumbnails of elpv as WebP",
-        f"  at quality 80 take {webp['bytes']} bytes and are classified as well as lossless ones",
-        f"  ({shares[0]:.1f}% and {shares[1]:.1f}%).",
-        "- **A bicubic thumbnail is enough** (`--downscaler.kind bicubic`): no gain of the learned downscaler over it",
-        "  is shown on either data set, and it costs less and makes smaller files.",
-        "- **Not a small network at full size** at equal compute, on elpv, one seed: a smaller network",
-        f"  from a random start reaches {tops['smaller_network']:.1f}%, the teacher pruned {tops['pruned']:.1f}%, students on thumbnails"
-        f" {tops['bicubic_all']:.1f}%",
-        "  (the last difference is within the noise; a smaller network with pretrained weights was not tried).",
-        "- **Not known yet**: ratio 2 and other ratios, other architectures, and what each loss is worth elsewhere: on elpv, three seeds",
-        f"  each, the student without distillation ({tops['thumbnet_without_kd']:.1f}%) and the one without feature mapping"
-        f" ({tops['thumbnet_without_fm']:.1f}%) did",
-        f"  better than with all losses ({tops['thumbnet']:.1f}%); a weaker teacher of two classes, so no default moves on it.\n",
-    ]
-    return "\n".join(lines)
-
-
 def _machine(hardware: str | dict[str, Any]) -> str:
     if isinstance(hardware, str):
         return hardware
     cores = f"{hardware['cores']} CPU cores, {hardware['machine']}"
     return f"{cores}, {hardware['accelerator']}" if hardware["accelerator"] else cores
-
-
-def study_of(title: str) -> Callable[[dict[str, Any]], str]:
-    """The section of a comparison of recipes/study on one data set."""
-
-    def study(result: dict[str, Any]) -> str:
-        seeds = len(result["seeds"])
-        counted = f"{seeds} seed{'s' if seeds > 1 else ''}, {result['pictures']:,} held-out pictures"
-        lines = [
-            f"## {title}\n",
-            "EfficientNet-Lite0; recipes of [recipes/study](alternatives.md), the same data, views, epochs and",
-            f"optimiser for each; {counted}, {result['hours']:.1f} hours of training epochs.",
-            "Brackets: 95% intervals, paired over pictures and seeds; differences in points.\n",
-            "| recipe | seeds | MMACs: S (+ E) | top-1 ± std | retention | bytes | against | difference |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
-        ]
-        lines += [_study_row(row) for row in result["rows"] if row["metric"]]
-        return "\n".join([*lines, ""])
-
-    return study
-
-
-def _study_row(row: dict[str, Any]) -> str:
-    name = f"**{row['name']}**" if row["kind"] == "ours" else row["name"]
-    name += " (a bound)" if row["kind"] == "bound" else ""
-    std = f" ± {100 * row['metric']['std']:.1f}" if row["metric"]["std"] is not None else ""
-    macs = f"{row['student_macs'] / 1e6:.1f}"
-    macs += f" (+ {row['downscaler_macs'] / 1e6:.1f})" if row["downscaler_macs"] else ""
-    kept = f"{100 * row['retention']:.1f}%"
-    if limits := row["retention_interval"]:
-        kept += f" [{100 * limits['low']:.1f}, {100 * limits['high']:.1f}]"
-    size = f"{row['picture_bytes']:,.0f}" if row["picture_bytes"] else ""
-    found = row["difference"]
-    apart = f"{100 * found['mean']:+.1f} [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]" if found else ""
-    cells = (name, len(row["seeds"]) or "", macs, f"{100 * row['metric']['mean']:.1f}{std}", kept, size)
-    return f"| {' | '.join(map(str, cells))} | {row['against'] or ''} | {apart} |"
 
 
 def formats(result: dict[str, Any]) -> str:

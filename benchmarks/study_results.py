@@ -1,0 +1,127 @@
+"""The sections of docs/results.md on what a student reaches: the studies, and E by itself."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def known_so_far(results: Path) -> str:
+    """In words, with the numbers of the studies: when to use ThumbNet, and what is not known."""
+    studies = {
+        name: {row["name"]: row for row in json.loads((results / f"study_{name}.json").read_text())["rows"]}
+        for name in ("imagenette", "imagenette_long", "elpv", "elpv_ratio2")
+    }
+    imagenette, longer, elpv, half = studies.values()
+    tops = {name: 100 * row["metric"]["mean"] for name, row in elpv.items() if row["metric"]}
+    stored = json.loads((results / "formats_elpv.json").read_text())["formats"]
+    webp = stored["webp:80"]["thumbnail"]
+    shares = (100 * webp["top1"], 100 * stored["png"]["thumbnail"]["top1"])
+    sharper = json.loads((results / "transfer.json").read_text())
+    found = sharper["retrieval"]["paired_differences"]["learned - bicubic"]["average_precision"]
+    trained = sharper["students"]["paired_differences"]["learned - bicubic"]
+    lines = [
+        "## What is known so far\n",
+        "The study of all recipes is begun and not complete: the tables below hold the recipes and seeds that ran, after a few",
+        "epochs on a processor. Share of the teacher's accuracy that the student keeps:\n",
+        "| | MACs of the teacher's | elpv | Imagenette |",
+        "| --- | ---: | ---: | ---: |",
+        f"| ratio 2 | 1/4 | {_kept(half['thumbnet'])} | not run |",
+        f"| ratio 4, `keep_stem_resolution` | 1/4 | {_kept(elpv['thumbnet_fine'])} | {_kept(imagenette['thumbnet_fine'])} |",
+        f"| ratio 4, plain | 1/13 | {_kept(elpv['thumbnet'])} | {_kept(imagenette['thumbnet'])};"
+        f" 24 epochs: {_kept(longer['thumbnet'])} |\n",
+        "- **ThumbNet is worth it** where pictures are kept, sent or classified many times: thumbnails of elpv as WebP",
+        f"  at quality 80 take {webp['bytes']} bytes and are classified as well as lossless ones",
+        f"  ({shares[0]:.1f}% and {shares[1]:.1f}%).",
+        "- **At a quarter of the teacher's MACs**, on elpv, ratio 2 keeps more than ratio 4 with finer features; the thumbnail has",
+        "  four times as many pixels. Ratio 4 where thumbnails are kept or sent, ratio 2 where only compute counts.",
+        "- **A bicubic thumbnail is enough** (`--downscaler.kind bicubic`): no gain in accuracy of the learned downscaler over it",
+        "  is shown at any ratio on either data set, and it costs less and makes smaller files. On other data and another network",
+        f"  than it was trained with, frozen, it changed the student by {_points(trained)} points and retrieval by {_points(found)} points",
+        "  of average precision (one seed).",
+        "- **Not a small network at full size** at equal compute, on elpv, one seed: a smaller network",
+        f"  from a random start reaches {tops['smaller_network']:.1f}%, the teacher pruned {tops['pruned']:.1f}%, students on thumbnails"
+        f" {tops['bicubic_all']:.1f}%",
+        "  (the last difference is within the noise; a smaller network with pretrained weights was not tried).",
+        "- **Not known yet**: ratio 2 on Imagenette, more than one seed of most rows, and what each loss is worth elsewhere: on elpv, three seeds",
+        f"  each, the student without distillation ({tops['thumbnet_without_kd']:.1f}%) and the one without feature mapping"
+        f" ({tops['thumbnet_without_fm']:.1f}%) did",
+        f"  better than with all losses ({tops['thumbnet']:.1f}%); a weaker teacher of two classes, so no default moves on it.\n",
+    ]
+    return "\n".join(lines)
+
+
+def _kept(row: dict[str, Any]) -> str:
+    return f"{100 * row['retention']:.1f}%"
+
+
+def _points(difference: dict[str, float]) -> str:
+    limits = f"[{100 * difference['low']:+.1f}, {100 * difference['high']:+.1f}]"
+    return f"{100 * difference['mean']:+.1f} {limits}"
+
+
+def study_of(title: str) -> Callable[[dict[str, Any]], str]:
+    """The section of a comparison of recipes/study on one data set."""
+
+    def study(result: dict[str, Any]) -> str:
+        seeds = len(result["seeds"])
+        counted = f"{seeds} seed{'s' if seeds > 1 else ''}, {result['pictures']:,} held-out pictures"
+        lines = [
+            f"## {title}\n",
+            "EfficientNet-Lite0; recipes of [recipes/study](alternatives.md), the same data, views, epochs and",
+            f"optimiser for each; {counted}, {result['hours']:.1f} hours of training epochs.",
+            "Brackets: 95% intervals, paired over pictures and seeds; differences in points.\n",
+            "| recipe | seeds | MMACs: S (+ E) | top-1 ± std | retention | bytes | against | difference |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
+        ]
+        lines += [_row(row) for row in result["rows"] if row["metric"]]
+        return "\n".join([*lines, ""])
+
+    return study
+
+
+def _row(row: dict[str, Any]) -> str:
+    name = f"**{row['name']}**" if row["kind"] == "ours" else row["name"]
+    name += " (a bound)" if row["kind"] == "bound" else ""
+    std = f" ± {100 * row['metric']['std']:.1f}" if row["metric"]["std"] is not None else ""
+    macs = f"{row['student_macs'] / 1e6:.1f}"
+    macs += f" (+ {row['downscaler_macs'] / 1e6:.1f})" if row["downscaler_macs"] else ""
+    kept = f"{100 * row['retention']:.1f}%"
+    if limits := row["retention_interval"]:
+        kept += f" [{100 * limits['low']:.1f}, {100 * limits['high']:.1f}]"
+    size = f"{row['picture_bytes']:,.0f}" if row["picture_bytes"] else ""
+    found = row["difference"]
+    apart = f"{100 * found['mean']:+.1f} [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]" if found else ""
+    cells = (name, len(row["seeds"]) or "", macs, f"{100 * row['metric']['mean']:.1f}{std}", kept, size)
+    return f"| {' | '.join(map(str, cells))} | {row['against'] or ''} | {apart} |"
+
+
+def transfer(result: dict[str, Any]) -> str:
+    """E of one data set and network, frozen, for another data set and network."""
+    students, retrieval = result["students"], result["retrieval"]
+    network = result["teacher"].rpartition(":")[2]
+    lines = [
+        "## The downscaler by itself: other pictures, another network\n",
+        f"E trained on {result['source']['data']} with EfficientNet-Lite0, frozen, makes the thumbnails of {result['data']} for a"
+        f" student of {network}",
+        f"(its teacher has {100 * students['teacher_top1']:.1f}%); fixed filters from the same start, {result['epochs']} epochs,"
+        f" {len(students['seeds'])} seed{'s' if len(students['seeds']) > 1 else ''}, {students['pictures']} held-out pictures.",
+        "Retrieval: thumbnails enlarged to the full side, by cosine of the full-size network's features, pictures of the same class.",
+        "Differences in points, 95% intervals, paired over pictures and seeds.\n",
+        "| thumbnails | student, top-1 | learned ahead by | retrieval, average precision | learned ahead by | ΔE |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for arm, tops in students["top1"].items():
+        apart = students["paired_differences"].get(f"learned - {arm}")
+        found = retrieval["paired_differences"].get(f"learned - {arm}")
+        cells = (
+            f"**{arm}**" if apart is None else arm,
+            f"{100 * sum(tops) / len(tops):.1f}",
+            _points(apart) if apart else "",
+            f"{100 * retrieval['means'][arm]['average_precision']:.1f}",
+            _points(found["average_precision"]) if found else "",
+            f"{students['naturalness'][arm]['delta_e']:.1f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    full = 100 * retrieval["means"]["image"]["average_precision"]
+    return "\n".join([*lines, "", f"Full pictures have an average precision of {full:.1f}.\n"])
