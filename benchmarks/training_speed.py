@@ -219,13 +219,14 @@ def time_bare_epoch(loop: Loop) -> float:
     pair.train()
     for batch in loop.loader:
         image = to_image(batch, loop.device)
-        teacher_logits, teacher_features = loop.teacher_outputs(batch, image, BatchChange())
+        with loop.accelerator.autocast():  # both in the same precision
+            teacher_logits, teacher_features = loop.teacher_outputs(batch, image, BatchChange())
+            output = pair(image)
         assert teacher_logits is not None
-        output = pair(image)
         decoded = {layer: features for layer, features in output.decoded.items() if layer != EMBEDDING}
         loss = (
             settings.loss.mm * losses.moment_matching(output.thumbnail, image)
-            + settings.loss.cl * functional.cross_entropy(output.logits, batch.label)
+            + settings.loss.cl * functional.cross_entropy(output.logits, batch.label.to(loop.device))
             + settings.loss.kd * losses.knowledge_distillation(output.logits, teacher_logits, settings.loss.temperature)
             + settings.loss.fm * losses.feature_mapping(decoded, teacher_features)
             + settings.loss.em * losses.embedding_matching(output.features[EMBEDDING], teacher_features[EMBEDDING])
