@@ -1,4 +1,4 @@
-"""The bound of all information: every pixel is there, and the student starts as if it were not."""
+"""The bound of all information: every pixel is there, and the student starts where it can use none or all of them."""
 
 import copy
 
@@ -6,13 +6,22 @@ import pytest
 import timm
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from thumbnet.config import DownscalerSettings, TrainSettings
+from thumbnet.config import DownscalerSettings, StudentSettings, TrainSettings
 from thumbnet.data.preprocessing import normalise
 from thumbnet.errors import NetworkError
+from thumbnet.networks.adapters import fit_to_side
 from thumbnet.networks.assembly import assemble
 from thumbnet.networks.downscaler import FixedDownscaler, to_8bit
-from thumbnet.networks.space_to_depth import AllInformation, statistics_of, widen_first_layer
+from thumbnet.networks.space_to_depth import (
+    AllInformation,
+    first_layers,
+    start_at_finer_pixels,
+    statistics_of,
+    widen_first_layer,
+)
+from thumbnet.networks.student import fit_student
 from thumbnet.profiling import count_macs
 
 BOUND = DownscalerSettings(kind="all_information")
@@ -107,6 +116,81 @@ class Standardised(nn.Conv2d):
 def test_a_network_that_cannot_be_widened_is_refused_with_the_reason(network: nn.Module, reason: str) -> None:
     with pytest.raises(NetworkError, match=reason):
         widen_first_layer(network, 15, 8)
+
+
+@pytest.mark.parametrize("ratio", [2, 4])
+@pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0", "convnext_atto", "vit_tiny_patch16_224"])
+def test_a_finer_student_of_all_pixels_starts_as_the_network_on_a_finer_picture(name: str, ratio: int) -> None:
+    torch.manual_seed(0)
+    sided = {"img_size": 128} if name.startswith("vit") else {}
+    network = timm.create_model(name, num_classes=4, **sided).eval()
+    network.get_classifier().weight.data.normal_()
+    student, image = copy.deepcopy(network), torch.rand(1, 3, 128, 128)
+    before = first_layers(student, 128)
+    fit_student(student, StudentSettings(keep_stem_resolution=True), 128, 128 // ratio)
+    widen_first_layer(student, 3 + 3 * ratio**2, 128 // ratio)
+    everything = AllInformation(ratio)(image)
+    on_the_thumbnail = student(everything)
+    start_at_finer_pixels(student, before, ratio)
+    finer = functional.avg_pool2d(image, ratio // 2)
+    fit_to_side(network, finer.shape[-1])
+    expected = network(finer)  # at ratio 2 the network on the image itself
+    assert torch.allclose(student(everything), expected, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(on_the_thumbnail, expected, rtol=1e-2, atol=1e-2)
+
+
+def test_every_branch_of_a_first_layer_starts_at_finer_pixels() -> None:
+    torch.manual_seed(0)
+    network = timm.create_model("repvgg_a0", num_classes=4).eval()
+    student = copy.deepcopy(network)
+    before = first_layers(student, 64)
+    fit_student(student, StudentSettings(keep_stem_resolution=True), 64, 16)
+    widen_first_layer(student, 51, 16)
+    start_at_finer_pixels(student, before, 4)
+    image = torch.rand(1, 3, 64, 64)
+    everything, finer = AllInformation(4)(image), functional.avg_pool2d(image, 2)
+    assert len(before) == 2
+    for name, layer in before.items():
+        assert torch.allclose(student.get_submodule(name)(everything), layer(finer), atol=1e-5)
+
+
+def test_a_first_layer_that_is_not_square_starts_at_finer_pixels() -> None:
+    torch.manual_seed(0)
+    first = nn.Conv2d(3, 4, (3, 5), stride=2, padding=(1, 2))
+    network = nn.Sequential(first, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    before = first_layers(network, 32)
+    first.stride = (1, 1)
+    widen_first_layer(network, 51, 8)
+    start_at_finer_pixels(network, before, 4)
+    image = torch.rand(1, 3, 32, 32)
+    assert torch.allclose(first(AllInformation(4)(image)), before["0"](functional.avg_pool2d(image, 2)), atol=1e-5)
+
+
+@pytest.mark.parametrize(("ratio", "finer"), [(4, False), (3, True)])
+def test_the_start_stays_where_no_finer_picture_has_the_students_features(ratio: int, finer: bool) -> None:
+    network = timm.create_model("resnet18", num_classes=4)
+    before = first_layers(network, 96)
+    fit_student(network, StudentSettings(keep_stem_resolution=finer), 96, 96 // ratio)
+    widen_first_layer(network, 3 + 3 * ratio**2, 96 // ratio)
+    weight = network.conv1.weight.detach().clone()
+    start_at_finer_pixels(network, before, ratio)
+    assert torch.equal(network.conv1.weight, weight)
+
+
+def test_a_finer_run_of_the_bound_starts_at_finer_pixels() -> None:
+    settings = TrainSettings(
+        teacher="tiny_networks:two_stages",
+        data="none",
+        output="none",
+        image_side=32,
+        ratio=2,
+        downscaler=BOUND,
+        student=StudentSettings(keep_stem_resolution=True),
+    )
+    assembly = assemble(settings, ("ant", "bee"), tap_features=False)
+    image = to_8bit(torch.rand(2, 3, 32, 32))
+    teacher_logits, _ = assembly.teacher(normalise(image, assembly.preprocessing.mean, assembly.preprocessing.std))
+    assert torch.allclose(assembly.pair.eval()(image).logits, teacher_logits, atol=1e-5)
 
 
 def test_the_student_of_the_bound_starts_at_the_answers_for_bicubic_thumbnails() -> None:

@@ -15,13 +15,13 @@ from thumbnet.networks.class_names import agreed_classes
 from thumbnet.networks.data_config import at_side
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.feature_mapping import Decoder, FeatureMapping, build_decoders
-from thumbnet.networks.multi_resolution import OtherSides
+from thumbnet.networks.multi_resolution import other_sides
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.pruning import prune
-from thumbnet.networks.space_to_depth import statistics_of, widen_first_layer
+from thumbnet.networks.space_to_depth import first_layers, start_at_finer_pixels, statistics_of, widen_first_layer
 from thumbnet.networks.stochastic_depth import set_drop_path
 from thumbnet.networks.student import StudentFit, fit_student, freeze_all_but_norms_and_head, padding_warning
-from thumbnet.networks.student_start import StudentStart, start_student
+from thumbnet.networks.student_start import start_student
 from thumbnet.networks.taps import (
     EMBEDDING,
     LayerTrace,
@@ -92,6 +92,7 @@ def assemble(
     side = preprocessing.image_side
     thumbnail_side = divided_side(side, settings.ratio)
     start = start_student(classifier.network, settings.teacher, settings.student, preprocessing, built.classes)
+    before = first_layers(start.network, side) if settings.downscaler.kind == "all_information" else {}
     student, fit = build_student(start.network, settings.student, side, thumbnail_side)
     padding = padding_warning(fit, settings.ratio)
     warnings += (padding,) if padding else ()
@@ -105,10 +106,11 @@ def assemble(
         layers = settings.feature_mapping.layers or default_layers(teacher_traces)
     teacher = Teacher(TappedNetwork(classifier.network, layers, embedding=tap_embedding))
     if tap_features:
-        student_traces = fit.at_thumbnail_side
         student_layers = _student_layers(settings, layers, fit)
         other = student_layers if student_layers != layers else None
-        decoders = build_decoders(teacher_traces, student_traces, layers, settings.feature_mapping.channels, other)
+        decoders = build_decoders(
+            teacher_traces, fit.at_thumbnail_side, layers, settings.feature_mapping.channels, other
+        )
         shapes = {trace.name: trace.shape for trace in teacher_traces if trace.name in layers}
     if tap_embedding:
         shapes[EMBEDDING] = (embedding_width(classifier.network), 1, 1)
@@ -117,13 +119,14 @@ def assemble(
         decoders |= {} if own == shapes[EMBEDDING] else {EMBEDDING: Decoder(own, shapes[EMBEDDING], own[0])}
     channels = student_channels(settings.downscaler, settings.ratio)
     widen_first_layer(student, channels, thumbnail_side)
+    start_at_finer_pixels(student, before, settings.ratio)
     pair = Pair(
         build_downscaler(settings.downscaler, settings.ratio),
         TappedNetwork(student, student_layers, layers, embedding=tap_embedding),
         FeatureMapping(decoders),
         statistics_of(start.mean, channels),
         statistics_of(start.std, channels),
-        _other_sides(student, settings.student.extra_ratios, side, start),
+        other_sides(student, settings.student.extra_ratios, side, start.mean, start.std),
         frozen_downscaler=settings.downscaler.frozen,
         eight_bit=settings.thumbnail.eight_bit,
     )
@@ -164,18 +167,6 @@ def build_student(
     if settings.trainable == "norms_and_head":
         freeze_all_but_norms_and_head(network)
     return network, fit
-
-
-def _other_sides(
-    student: nn.Module, ratios: tuple[int, ...], image_side: int, start: StudentStart
-) -> OtherSides | None:
-    if not ratios:
-        return None
-    for ratio in ratios:
-        if image_side % ratio:
-            problem = f"ratio {ratio} does not divide the image side {image_side} px"
-            raise ConfigError(f"student.extra_ratios: {problem}; leave out {ratio}")
-    return OtherSides(student, ratios, image_side, start.mean, start.std)
 
 
 def _student_layers(settings: TrainSettings, layers: tuple[str, ...], fit: StudentFit) -> tuple[str, ...]:

@@ -15,10 +15,26 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from thumbnet.data.preprocessing import normalise
-from thumbnet.errors import NetworkError
+from thumbnet.errors import ConfigError, NetworkError
 from thumbnet.networks.adapters import adapter_for, any_side
 from thumbnet.networks.downscaler import FixedDownscaler, to_8bit
 from thumbnet.networks.taps import trace_layers
+
+
+def other_sides(
+    student: nn.Module, ratios: Sequence[int], image_side: int, mean: Sequence[float], std: Sequence[float]
+) -> "OtherSides | None":
+    """The other sides at which a student trains, None where there are none; arguments as of `OtherSides`.
+
+    Raises:
+        ConfigError: If a ratio does not divide the image side.
+        NetworkError: As `OtherSides`.
+    """
+    for ratio in ratios:
+        if image_side % ratio:
+            problem = f"ratio {ratio} does not divide the image side {image_side} px"
+            raise ConfigError(f"student.extra_ratios: {problem}; leave out {ratio}")
+    return OtherSides(student, ratios, image_side, mean, std) if ratios else None
 
 
 class OtherSides(nn.Module):

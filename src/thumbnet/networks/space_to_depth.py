@@ -3,7 +3,8 @@
 No thumbnail: what it measures is how much of the student's loss no thumbnail could win back.
 """
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -98,6 +99,68 @@ def widen_first_layer(network: nn.Module, channels: int, side: int) -> None:
     if not torch.allclose(before, after, rtol=TOLERANCE, atol=TOLERANCE):
         cause = "its first layer does more with its weights than a convolution"
         raise NetworkError(f"all_information: the widened network does not answer as before: {cause}; choose another")
+
+
+def first_layers(network: nn.Module, side: int) -> dict[str, nn.Conv2d]:
+    """Copies of the convolutions that read the picture itself, by name; parallel branches are all of them.
+
+    Args:
+        network: Any classifier of three colours, fitted to its side.
+        side: Of its input, px.
+    """
+    _, calls = _answer(network, torch.zeros(1, COLOURS, side, side, device=next(network.parameters()).device))
+    names = {module: name for name, module in network.named_modules()}
+    return {names[call.layer]: copy.deepcopy(call.layer) for call in calls if call.source is calls[0].source}
+
+
+def start_at_finer_pixels(network: nn.Module, before: Mapping[str, nn.Conv2d], ratio: int) -> None:
+    """Lets a widened student whose first layer lost its stride start at what that layer sees of a finer picture.
+
+    A student with `keep_stem_resolution` has as many features of a thumbnail as the network had of a picture of twice
+    its side. From all pixels its first layer can compute exactly those: the mean over half a block's side, then the
+    layer with its stride, are one convolution over blocks. So the student starts as the network on the finer picture,
+    which no thumbnail can give it. Where the stride is as it was, or the ratio is not a multiple of what was taken from
+    it, nothing changes.
+
+    Args:
+        network: The student, widened; changed in place.
+        before: `first_layers` of it, from before it was fitted to the thumbnail.
+        ratio: Of the image side to the thumbnail side.
+    """
+    for name, layer in before.items():
+        wide = network.get_submodule(name)
+        assert isinstance(wide, nn.Conv2d)
+        finer = layer.stride[0] // wide.stride[0]
+        if finer == 1 or ratio % finer or wide.out_channels != layer.out_channels:
+            continue
+        found = _over_blocks(layer, wide, ratio, ratio // finer)
+        if found is not None:
+            with torch.no_grad():
+                wide.weight[:, :COLOURS] = 0
+                wide.weight[:, COLOURS:] = found
+
+
+def _over_blocks(layer: nn.Conv2d, wide: nn.Conv2d, ratio: int, mean_over: int) -> Tensor | None:
+    """Weights over the pixels of blocks with which `wide` gives what `layer` gives of the averaged picture.
+
+    Both are probed by the gradient of one feature, so that each may pad in its own way. None where `wide` does not
+    reach as far as `layer` does.
+    """
+    device = wide.weight.device
+    blocks = 8 * max(wide.kernel_size)
+    middle = blocks // wide.stride[0] // 2
+    reach = copy.deepcopy(wide)
+    nn.init.ones_(reach.weight)
+    planes = torch.zeros(1, wide.in_channels, blocks, blocks, device=device, requires_grad=True)
+    image = torch.zeros(1, COLOURS, blocks * ratio, blocks * ratio, device=device, requires_grad=True)
+    (of_blocks,) = torch.autograd.grad(reach(planes)[0, 0, middle, middle], planes)
+    window = of_blocks[0, 0] != 0
+    features = layer(functional.avg_pool2d(image, mean_over))[0, :, middle, middle]
+    rows = [torch.autograd.grad(feature, image, retain_graph=True)[0] for feature in features]
+    pixels = functional.pixel_unshuffle(torch.cat(rows), ratio)
+    if pixels[..., ~window].any():
+        return None
+    return pixels[..., window].view(*pixels.shape[:2], *wide.kernel_size)
 
 
 @torch.no_grad()
