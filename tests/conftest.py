@@ -4,17 +4,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from command_line import Run
 from thumbnet import fit
+from thumbnet.cli import main
 from thumbnet.config import CacheSettings, FeatureMappingSettings, TrainSettings, ViewSettings
 
 # Two test processes on two cores: more threads would wait for each other.
 torch.set_num_threads(1)
+# A busy machine is slow, and no test is wrong for it.
+hypothesis.settings.register_profile("any_machine", deadline=None)
+hypothesis.settings.load_profile("any_machine")
 TINY = "tiny_networks:two_stages"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """What is measured with all cores leaves them set, and with more threads sums are rounded in another way."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,6 +85,18 @@ def tiny_values(data: Path, output: Path) -> dict[str, Any]:
         "views": ViewSettings(per_image=2),
         "cache": CacheSettings(limit_gb=0.1),
     }
+
+
+@pytest.fixture
+def thumbnet(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command; gives exit code, standard output and standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,9 @@
-"""The command line: every command, and one clear line with the right exit code for everything a user can get wrong."""
+"""The command line: every command, as a user gives it, and what it answers."""
 
-import errno
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +11,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from thumbnet import objective, storage
+from command_line import TINY_FLAGS, Run, assert_one_clear_line
 from thumbnet.cli import main
-
-Run = Callable[..., tuple[int, str, str]]
-TINY_FLAGS = ["--teacher", "tiny_networks:two_stages", "--image-side", "32", "--epochs", "1", "--batch-size", "8"]
-TINY_FLAGS += ["--workers", "0", "--device", "cpu"]
-
-
-@pytest.fixture
-def thumbnet(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command; gives exit code, standard output and standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
-def assert_one_clear_line(answer: tuple[int, str, str], *words: str, code: int = 2) -> None:
-    found, _, err = answer
-    lines = [line for line in err.splitlines() if line.startswith("thumbnet: error: ")]
-    assert found == code, err
-    assert len(lines) == 1, err
-    assert "Traceback" not in err
-    for word in words:
-        assert word in lines[0]
 
 
 def test_train_evaluate_info_and_report(thumbnet: Run, photos: Path, tmp_path: Path) -> None:
@@ -78,20 +49,6 @@ def test_info_of_a_teacher_says_why_an_option_is_not_possible(thumbnet: Run) -> 
     assert code == 0
     assert "not possible" in out
     assert "dilate_last_stage: student.dilate_last_stage: the network is made finer at its first layer alone" in out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--teacher", "timm/resnet19"], ["timm has no network 'resnet19'", "did you mean"]),
-        (["--teacher", "tiny_networks:two_stages"], ["does not say the side of its input", "--image-side"]),
-        (["--teacher", "tiny_networks:two_stages", "--image-side", "30"], ["ratio 4 does not divide", "32"]),
-        (["--teacher", "tiny_networks:two_stages", "runs/x"], ["either a run folder or --teacher"]),
-        (["--teacher", "timm/resnet18", "--ratio", "9"], ["ratio", "9"]),
-    ],
-)
-def test_info_of_a_teacher_that_cannot_be(thumbnet: Run, arguments: list[str], words: list[str]) -> None:
-    assert_one_clear_line(thumbnet("info", *arguments), *words)
 
 
 def test_train_teacher_outputs_how_to_use_its_weights(thumbnet: Run, photos: Path, tmp_path: Path) -> None:
@@ -209,31 +166,6 @@ def test_thumbnails_of_every_format_are_classified_as_thumbnails(
     assert (code, json.loads(out)["given"]) == (0, "thumbnail")
 
 
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (("--format", "gif"), ["gif", "png, webp, jpeg, jpeg444"]),
-        (("--quality", 80), ["png loses nothing"]),
-        (("--format", "jpeg", "--quality", 101), ["quality is 101"]),
-    ],
-)
-def test_a_format_of_thumbnails_that_cannot_be(
-    flags: tuple[Any, ...], words: list[str], thumbnet: Run, trained_run: Path, photos: Path, tmp_path: Path
-) -> None:
-    answer = thumbnet("thumbnail", trained_run, photos / "val", tmp_path / "out", "--allow-code", *flags)
-    assert_one_clear_line(answer, *words)
-
-
-def test_thumbnails_never_replace_the_pictures(thumbnet: Run, trained_run: Path, tmp_path: Path) -> None:
-    picture = tmp_path / "a.png"
-    Image.new("RGB", (60, 44), "green").save(picture)
-    before = picture.read_bytes()
-    for source in (picture, tmp_path, tmp_path / ".." / tmp_path.name):
-        answer = thumbnet("thumbnail", trained_run, source, tmp_path, "--overwrite", "--allow-code")
-        assert_one_clear_line(answer)
-    assert picture.read_bytes() == before
-
-
 def test_one_yaml_holds_all_settings_and_flags_take_precedence(thumbnet: Run, photos: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     values: dict[str, Any] = {"teacher": "tiny_networks:two_stages", "image_side": 32, "epochs": 5, "workers": 0}
@@ -254,141 +186,6 @@ def test_a_runs_own_config_is_a_recipe_and_resume_needs_only_the_output(
     again = tmp_path / "again"
     assert thumbnet("train", "--config", trained_run / "config.yaml", "--output", again)[0] == 0
     assert thumbnet("train", "--resume", "--output", again)[0] == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["train", "--los.kd", "2"], ["--los.kd", "did you mean --loss.kd?", "thumbnet train --help"]),
-        (["train", "--batchsize", "2"], ["--batchsize", "did you mean --batch-size?"]),
-        (["train", "--batch-size", "many"], ["--batch-size", "many"]),
-        (["train", "--downscaler.kind", "magic"], ["--downscaler.kind", "magic"]),
-        (["train"], ["required", "--teacher", "--data", "--output"]),
-        (["tran"], ["'tran'", "did you mean train?", "thumbnet --help"]),
-        (["train", "--config", "nowhere.yaml"], ["nowhere.yaml"]),
-        (["train-teacher", "--ratio", "4"], ["--ratio"]),
-        (["info"], ["give either a run folder or --teacher"]),
-    ],
-)
-def test_a_misspelt_flag_or_value(thumbnet: Run, arguments: list[str], words: list[str]) -> None:
-    assert_one_clear_line(thumbnet(*arguments), *words)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("loss: {kdd: 2}", ["kdd", "did you mean --loss.kd?"]),
-        ("epoch: 2", ["epoch", "did you mean --epochs?"]),
-        ("epochs: soon", ["epochs", "soon"]),
-        ("a: [", ["parsing config", "line 2"]),
-    ],
-)
-def test_a_misspelt_yaml_key_or_value(thumbnet: Run, tmp_path: Path, content: str, words: list[str]) -> None:
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(content)
-    assert_one_clear_line(thumbnet("train", "--config", recipe), *words)
-
-
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (["--data", "nowhere"], ["no folder at", "nowhere"]),
-        (["--ratio", "9"], ["ratio is 9", "from 1 to 8"]),
-        (["--ratio", "5"], ["ratio 5 does not divide", "--image-side 30"]),
-        (["--teacher", "timm/resnet51"], ["timm has no network 'resnet51'", "did you mean timm/resnet"]),
-        (["--teacher", "torchvision/nope"], ["torchvision has no classifier 'nope'"]),
-        (["--teacher", "resnet50"], ["timm/NAME"]),
-        (["--teacher", "no_such_package:factory"], ["no module 'no_such_package'"]),
-        (["--teacher", "tiny_networks:nope"], ["has no 'nope'"]),
-        (["--teacher", "tiny_networks:thousand_classes"], ["1000 classes, the data has 2", "train-teacher"]),
-        (["--teacher-weights", "gone.safetensors"], ["no file at", "gone.safetensors"]),
-        (["--seed", "-1"], ["seed is -1"]),
-        (["--device", "meta"], ["device 'meta'"]),
-        (["--teacher", ":x"], ["package.module:factory"]),
-        (["--device", "cuda:77"], ["device 'cuda:77'"]),
-        (["--tracker", "nobody"], ["tracker 'nobody'"]),
-        (["--feature_mapping.layers", '["head"]'], ["no layer 'head'"]),
-        (
-            ["--loss.mm", "0", "--loss.cl", "0", "--loss.kd", "0", "--loss.fm", "0", "--loss.em", "0"],
-            ["every loss has weight 0"],
-        ),
-        (["--resume", "--overwrite"], ["exclude each other"]),
-        (["--holdout", "0.2"], ["has its own val/"]),
-    ],
-)
-def test_settings_that_cannot_work_leave_nothing_behind(
-    thumbnet: Run, photos: Path, tmp_path: Path, flags: list[str], words: list[str]
-) -> None:
-    output = tmp_path / "run"
-    answer = thumbnet("train", *TINY_FLAGS, "--data", photos, "--output", output, *flags)
-    assert_one_clear_line(answer, *words)
-    assert not output.exists()
-
-
-def test_weights_that_hold_something_else(thumbnet: Run, photos: Path, tmp_path: Path, trained_run: Path) -> None:
-    for weights in (trained_run / "bundle" / "downscaler.safetensors", photos / "val" / "flat" / "000.png"):
-        answer = thumbnet(
-            "train", *TINY_FLAGS, "--data", photos, "--output", tmp_path / "run", "--teacher-weights", weights
-        )
-        assert_one_clear_line(answer, "weights", str(weights))
-
-
-def test_an_unwritable_output_folder(thumbnet: Run, photos: Path) -> None:
-    # /proc takes no files from anyone, root included.
-    answer = thumbnet("train", *TINY_FLAGS, "--data", photos, "--output", "/proc/thumbnet/run")
-    assert_one_clear_line(answer, "cannot write to", "choose another folder")
-
-
-def test_a_file_where_the_output_should_be(thumbnet: Run, photos: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    for output in (tmp_path / "file", tmp_path / "file" / "run"):
-        answer = thumbnet("train", *TINY_FLAGS, "--data", photos, "--output", output, "--overwrite")
-        assert_one_clear_line(answer, str(tmp_path / "file"))
-    assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_overwrite_never_removes_what_is_no_run(thumbnet: Run, photos: Path, tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("mine")
-    (tmp_path / "config.yaml").write_text("site: mine")
-    answer = thumbnet("train", *TINY_FLAGS, "--data", photos, "--output", tmp_path, "--overwrite")
-    assert_one_clear_line(answer, "holds something that is no run")
-    assert (tmp_path / "thesis.txt").read_text() == "mine"
-
-
-def test_a_full_disk_is_the_machines_fault_and_leaves_nothing_half_written(
-    thumbnet: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = tmp_path / "run"
-    replace = os.replace
-
-    def full_at_the_checkpoint(source: str, target: str | Path) -> None:
-        if Path(target).name == "state.pt":
-            raise OSError(errno.ENOSPC, "No space left on device")
-        replace(source, target)
-
-    monkeypatch.setattr(storage.os, "replace", full_at_the_checkpoint)
-    answer = thumbnet("train", *TINY_FLAGS, "--data", photos, "--output", run)
-    assert_one_clear_line(answer, "no space left on the disk", "--resume", code=1)
-    assert [path.name for path in run.rglob("*") if path.name.startswith(".")] == []
-    monkeypatch.undo()
-    assert thumbnet("train", *TINY_FLAGS, "--data", photos, "--output", run, "--resume")[0] == 0
-
-
-def test_nan_in_a_loss_names_the_term_and_the_step(
-    thumbnet: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(objective.losses, "classification", lambda logits, *others: logits.sum() * float("nan"))
-    answer = thumbnet("train", *TINY_FLAGS, "--data", photos, "--output", tmp_path / "run")
-    assert_one_clear_line(answer, "loss 'cl' became nan at step 0", "lower --lr")
-
-
-def test_a_defect_of_ours_keeps_its_traceback_and_exits_1() -> None:
-    """Through a real process, because only there an exception becomes an exit code."""
-    broken = "import sys; from thumbnet.cli import main; sys.modules['thumbnet.cli.main'].build_parser = lambda: 1 / 0"
-    script = f"{broken}; sys.exit(main(['info', 'x']))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "ZeroDivisionError" in done.stderr
 
 
 def test_help_and_mistyped_flags_do_not_wait_for_torch() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from loss_inputs import doubles, moments, pixels_of, seeds
 from thumbnet import losses
 
 MomentLoss = Callable[[Tensor, Tensor], Tensor]
@@ -17,21 +18,6 @@ moment_losses = pytest.mark.parametrize(
     [losses.moment_matching, losses.moment_matching_std, lambda t, i: losses.local_moment_matching(t, i, window=2)],
     ids=["mm", "mm_std", "mm_local"],
 )
-seeds = st.integers(0, 2**16)
-
-
-def doubles(seed: int, *shape: int) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def moments(pixels: list[float]) -> tuple[float, float]:
-    mean = sum(pixels) / len(pixels)
-    return mean, sum((pixel - mean) ** 2 for pixel in pixels) / len(pixels)
-
-
-def pixels_of(plane: Tensor) -> list[float]:
-    values: list[float] = plane.flatten().tolist()
-    return values
 
 
 def slow_moment_matching(thumbnail: Tensor, image: Tensor, square_root: bool) -> float:
@@ -76,15 +62,6 @@ def slow_knowledge_distillation(student: Tensor, teacher: Tensor, temperature: f
         shares = zip(slow_softmax(wanted, temperature), slow_softmax(own, temperature), strict=True)
         terms.append(-sum(p * math.log(q) for p, q in shares))
     return temperature**2 * sum(terms) / len(terms)
-
-
-def slow_feature_mapping(decoded: dict[str, Tensor], teacher: dict[str, Tensor]) -> float:
-    terms = []
-    for layer, features in decoded.items():
-        own, wanted = pixels_of(features), pixels_of(teacher[layer])
-        error = sum((s - t) ** 2 for s, t in zip(own, wanted, strict=True)) / len(own)
-        terms.append(error / moments(wanted)[1])
-    return sum(terms) / len(terms)
 
 
 # Moment matching ------------------------------------------------------------------------------------------------------
@@ -252,150 +229,6 @@ def test_the_square_of_the_temperature_keeps_the_gradients_size() -> None:
     assert sizes[0] == pytest.approx(sizes[1], rel=0.1)
 
 
-# Feature mapping ------------------------------------------------------------------------------------------------------
-
-
-def test_feature_mapping_by_hand() -> None:
-    teacher = {"a": torch.tensor([[[[0.0, 2.0]]]]), "b": torch.tensor([[[[0.0, 0.0], [4.0, 4.0]]]])}  # variances 1, 4
-    decoded = {"a": torch.tensor([[[[0.0, 1.0]]]]), "b": torch.tensor([[[[2.0, 0.0], [4.0, 0.0]]]])}  # errors 1/2, 5
-    assert losses.feature_mapping(decoded, teacher).item() == pytest.approx((1 / 2 / 1 + 5 / 4) / 2)
-
-
-def test_feature_mapping_is_0_when_the_features_agree() -> None:
-    features = {"a": doubles(0, 2, 4, 3, 3)}
-    assert losses.feature_mapping(features, features).item() == 0
-
-
-@pytest.mark.parametrize("unit", [0.01, 1.0, 100.0])
-def test_predicting_the_mean_feature_costs_1_in_every_unit(unit: float) -> None:
-    teacher = unit * doubles(0, 2, 4, 3, 3)
-    mean = teacher.mean().expand_as(teacher)
-    assert losses.feature_mapping({"a": mean}, {"a": teacher}).item() == pytest.approx(1)
-
-
-@settings(max_examples=20, deadline=None)
-@given(seed=seeds, sides=st.lists(st.integers(2, 4), min_size=1, max_size=3))
-def test_feature_mapping_equals_its_transcription(seed: int, sides: list[int]) -> None:
-    decoded = {f"layer{i}": doubles(seed + i, 2, 3 + i, side, side) for i, side in enumerate(sides)}
-    teacher = {f"layer{i}": doubles(seed - i + 9, 2, 3 + i, side, side) for i, side in enumerate(sides)}
-    expected = slow_feature_mapping(decoded, teacher)
-    assert losses.feature_mapping(decoded, teacher).item() == pytest.approx(expected)
-
-
-def test_gradient_of_feature_mapping() -> None:
-    teacher = {"a": doubles(0, 2, 3, 2, 2), "b": doubles(1, 2, 2, 4, 4)}
-
-    def loss(a: Tensor, b: Tensor) -> Tensor:
-        return losses.feature_mapping({"a": a, "b": b}, teacher)
-
-    given_features = doubles(2, 2, 3, 2, 2).requires_grad_(), doubles(3, 2, 2, 4, 4).requires_grad_()
-    assert torch.autograd.gradcheck(loss, given_features)
-
-
-def test_teacher_features_are_no_way_to_cheat_by_growing_their_variance() -> None:
-    decoded, teacher = doubles(0, 1, 2, 2, 2), doubles(1, 1, 2, 2, 2).requires_grad_()
-    losses.feature_mapping({"a": decoded}, {"a": teacher}).backward()
-    error_only = -2 * (decoded - teacher.detach()) / teacher.numel() / teacher.detach().var(correction=0)
-    assert teacher.grad is not None
-    assert torch.allclose(teacher.grad, error_only)
-
-
-def test_features_that_never_vary_do_not_divide_by_0() -> None:
-    constant = torch.ones(1, 2, 2, 2)
-    assert losses.feature_mapping({"a": constant + 0.001}, {"a": constant}).isfinite()
-
-
-def test_only_the_decoded_layers_are_compared() -> None:
-    teacher = {"unused": doubles(5, 2, 7, 6, 6), "a": doubles(0, 2, 3, 2, 2)}
-    decoded = {"a": doubles(1, 2, 3, 2, 2)}
-    expected = losses.feature_mapping(decoded, {"a": teacher["a"]})
-    assert torch.equal(losses.feature_mapping(decoded, teacher), expected)
-
-
-def test_without_a_layer_there_is_nothing_to_map() -> None:
-    with pytest.raises(ValueError, match=r"no layer to compare; name one in feature_mapping\.layers"):
-        losses.feature_mapping({}, {"a": torch.rand(1, 2, 2, 2)})
-
-
-# Several labels a picture ---------------------------------------------------------------------------------------------
-
-
-def slow_multilabel_classification(student: Tensor, label: Tensor, smoothing: float) -> float:
-    """Mean over pictures and classes of -(y log p + (1 - y) log(1 - p)) with p = 1 / (1 + exp(-logit))."""
-    total = 0.0
-    for logits, wanted in zip(student.tolist(), label.tolist(), strict=True):
-        for logit, y in zip(logits, wanted, strict=True):
-            p, smoothed = 1 / (1 + math.exp(-logit)), y * (1 - smoothing) + smoothing / 2
-            total -= smoothed * math.log(p) + (1 - smoothed) * math.log(1 - p)
-    return total / student.numel()
-
-
-def slow_multilabel_distillation(student: Tensor, teacher: Tensor, temperature: float) -> float:
-    """temperature² · the same with the teacher's softened answers as labels."""
-    label = 1 / (1 + torch.exp(-teacher / temperature))
-    return slow_multilabel_classification(student / temperature, label, 0.0) * temperature**2
-
-
-def test_multilabel_classification_by_hand() -> None:
-    student = torch.tensor([[0.0, math.log(3.0)]])  # probabilities 1/2 and 3/4
-    found = losses.multilabel_classification(student, torch.tensor([[1.0, 0.0]]))
-    assert found.item() == pytest.approx((math.log(2) + math.log(4)) / 2)
-
-
-def test_multilabel_distillation_by_hand() -> None:
-    student, teacher = torch.tensor([[0.0]]), torch.tensor([[2 * math.log(3.0)]])  # 1/2 and, softened by 2, 3/4
-    assert losses.multilabel_distillation(student, teacher, temperature=2.0).item() == pytest.approx(4 * math.log(2))
-
-
-@settings(max_examples=20, deadline=None)
-@given(seed=seeds, smoothing=st.floats(0, 0.9), temperature=st.floats(0.5, 8))
-def test_multilabel_losses_equal_their_transcriptions(seed: int, smoothing: float, temperature: float) -> None:
-    student, teacher = doubles(seed, 3, 5), doubles(seed + 1, 3, 5)
-    label = (doubles(seed + 2, 3, 5) > 0).double()
-    found = losses.multilabel_classification(student, label, smoothing)
-    assert found.item() == pytest.approx(slow_multilabel_classification(student, label, smoothing))
-    distilled = losses.multilabel_distillation(student, teacher, temperature)
-    assert distilled.item() == pytest.approx(slow_multilabel_distillation(student, teacher, temperature))
-
-
-def test_multilabel_classification_is_0_for_a_sure_right_answer() -> None:
-    label = torch.tensor([[1.0, 0.0, 1.0]])
-    assert losses.multilabel_classification(200 * label - 100, label).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_multilabel_distillation_is_smallest_where_student_and_teacher_agree() -> None:
-    teacher = doubles(0, 3, 5)
-    student = teacher.clone().requires_grad_()
-    value = losses.multilabel_distillation(student, teacher, temperature=3.0)
-    value.backward()
-    assert student.grad is not None
-    assert student.grad.abs().max().item() < 1e-12
-    softened = torch.sigmoid(teacher / 3)
-    entropy = -(softened * softened.log() + (1 - softened) * (1 - softened).log()).mean()
-    assert value.item() == pytest.approx(9 * entropy.item())
-
-
-def test_a_label_says_nothing_of_the_others() -> None:
-    """Each yes or no stands alone: where one class is missed, only its own logit is moved."""
-    student = torch.zeros(1, 3, requires_grad=True)
-    losses.multilabel_classification(student, torch.tensor([[0.5, 1.0, 0.5]])).backward()
-    assert student.grad is not None
-    assert student.grad.tolist() == [[0, pytest.approx(-0.5 / 3), 0]]
-
-
-def test_gradients_of_the_multilabel_losses() -> None:
-    student, teacher = doubles(0, 2, 4).requires_grad_(), doubles(1, 2, 4).requires_grad_()
-    label = (doubles(2, 2, 4) > 0).double()
-    assert torch.autograd.gradcheck(lambda s: losses.multilabel_classification(s, label, 0.1), (student,))
-    assert torch.autograd.gradcheck(lambda s, t: losses.multilabel_distillation(s, t, 2.0), (student, teacher))
-
-
-def test_shares_of_classes_are_labels_too() -> None:
-    student, label = doubles(0, 3, 4), torch.softmax(doubles(1, 3, 4), dim=1)
-    expected = -(label * torch.log_softmax(student, dim=1)).sum(dim=1).mean()
-    assert losses.classification(student, label).item() == pytest.approx(expected.item())
-
-
 # Precision ------------------------------------------------------------------------------------------------------------
 
 
@@ -423,26 +256,3 @@ def test_half_precision_is_computed_in_float32(precision: torch.dtype) -> None:
     thumbnail, image, student, teacher = thumbnail.float(), image.float(), student.float(), teacher.float()
     features, wanted = {"a": features["a"].float()}, {"a": wanted["a"].float()}
     assert all(torch.equal(value, full) for value, full in zip(half, values(), strict=True))
-
-
-def test_feature_mapping_of_the_parts_of_a_batch_averages_to_the_whole_with_its_variance() -> None:
-    decoded, wanted = doubles(0, 6, 2, 3, 3), doubles(1, 6, 2, 3, 3) * torch.arange(6).view(6, 1, 1, 1)
-    whole = losses.feature_mapping({"a": decoded}, {"a": wanted})
-    variances = {"a": wanted.var(correction=0)}
-    parts = [losses.feature_mapping({"a": decoded[i]}, {"a": wanted[i]}, variances) for i in (slice(4), slice(4, 6))]
-    assert (4 * parts[0] + 2 * parts[1]) / 6 == pytest.approx(whole)
-    assert losses.feature_mapping({"a": decoded[:4]}, {"a": wanted[:4]}) != pytest.approx(parts[0])
-
-
-def test_embedding_matching_by_hand() -> None:
-    teacher = torch.tensor([[0.0, 2.0], [4.0, 6.0]])[:, :, None, None]  # variance 5
-    student = torch.tensor([[1.0, 2.0], [4.0, 3.0]])[:, :, None, None]
-    assert losses.embedding_matching(student, teacher).item() == pytest.approx((1 + 9) / 4 / 5)
-    assert losses.embedding_matching(student, teacher, torch.tensor(2.0)).item() == pytest.approx((1 + 9) / 4 / 2)
-    assert losses.embedding_matching(teacher, teacher).item() == 0
-
-
-def test_gradient_of_embedding_matching() -> None:
-    teacher = doubles(1, 3, 4, 1, 1)
-    student = doubles(2, 3, 4, 1, 1).requires_grad_()
-    assert torch.autograd.gradcheck(lambda own: losses.embedding_matching(own, teacher), (student,))

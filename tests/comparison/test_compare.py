@@ -168,20 +168,6 @@ def test_a_run_that_was_killed_in_the_middle_goes_on(
     assert first.read_text() == second.read_text()
 
 
-def test_a_run_with_other_settings_is_refused_by_name_and_overwritten_when_asked(
-    write_recipe: Write, tmp_path: Path
-) -> None:
-    output = {"output": tmp_path / "out", "timing_rounds": 0, "quiet": True}
-    compare(recipes=[write_recipe(tmp_path, "one", epochs=1), write_recipe(tmp_path, "two", epochs=1)], **output)
-    kept = (tmp_path / "out" / "two-seed0" / "evaluation.json").stat().st_mtime_ns
-    changed = [write_recipe(tmp_path, "one", epochs=1, lr=0.5), str(tmp_path / "two.yaml")]
-    with pytest.raises(ConfigError, match=r"one-seed0 was made with lr 0.001, not 0.5; .*--overwrite"):
-        compare(recipes=changed, **output)
-    compare(recipes=changed, overwrite=True, **output)
-    assert yaml.safe_load((tmp_path / "out" / "one-seed0" / "config.yaml").read_text())["lr"] == 0.5
-    assert (tmp_path / "out" / "two-seed0" / "evaluation.json").stat().st_mtime_ns == kept
-
-
 def test_the_teacher_is_trained_first_and_given_to_all(write_recipe: Write, tmp_path: Path) -> None:
     teacher = write_recipe(tmp_path, "teacher", epochs=1)
     recipes = [teacher, write_recipe(tmp_path, "student", epochs=1)]
@@ -230,39 +216,6 @@ def test_a_number_is_one_as_train_reads_it(tmp_path: Path, photos: Path) -> None
     base.write_text(f"teacher: timm/test_resnet\ndata: '{photos}'\nloss: {{kd: -0e0}}\n")
     read = read_recipe(recipe, {}, base)
     assert (read.lr, read.optimizer.weight_decay, read.loss.kd, read.teacher) == (0.001, 500.0, 0.0, "timm/test_resnet")
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"seeds": (0, 0)}, "seeds is .* different numbers"),
-        ({"set": ("epochs",)}, "NAME=VALUE"),
-        ({"set": ("seed=3",)}, "seed is chosen by --seeds"),
-        ({"set": ("epoch=3",)}, "recipe .*one.yaml: settings: .*epoch"),
-        ({"set": ("ratio=9",)}, "one.yaml: ratio is 9"),
-        ({"ours": ("two",)}, "ours: there is no recipe two; there are one"),
-        ({"ours": ("one",), "bounds": ("one",)}, "bounds is one, but must be other recipes"),
-        ({"teacher_weights": "a.pth", "teacher_recipe": "b.yaml"}, "without teacher_recipe"),
-        ({"nonsense": 1}, "nonsense.*thumbnet compare --help"),
-    ],
-)
-def test_a_comparison_that_cannot_be(write_recipe: Write, tmp_path: Path, changes: Any, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        compare(**{"recipes": [write_recipe(tmp_path, "one")], "output": tmp_path / "out", "quiet": True, **changes})
-    assert not (tmp_path / "out").exists()
-
-
-def test_recipes_that_cannot_be_read(write_recipe: Write, tmp_path: Path) -> None:
-    one, other = write_recipe(tmp_path / "a", "one"), write_recipe(tmp_path / "b", "one")
-    with pytest.raises(ConfigError, match="have one name, one; rename one"):
-        compare(recipes=[one, other], output=tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"missing.yaml cannot be read \(No such file"):
-        compare(recipes=[tmp_path / "missing.yaml"], output=tmp_path / "out")
-    (tmp_path / "list.yaml").write_text("- a")
-    with pytest.raises(ConfigError, match="holds no settings"):
-        compare(recipes=[tmp_path / "list.yaml"], output=tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"give it as --teacher-recipe"):
-        compare(recipes=[write_recipe(tmp_path, "teacher")], output=tmp_path / "out")
 
 
 def test_without_training_what_is_finished_is_compared(

@@ -2,8 +2,6 @@
 
 import io
 import json
-import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,49 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pet_rows import PETS, Opened, in_table, saved
 from row_makers import write_parquet, write_shards, write_table
 from thumbnet.config import ColumnSettings
-from thumbnet.data.datasets import Wanted, parse_name
-from thumbnet.data.labelled import Pictures, Splits
+from thumbnet.data.datasets import parse_name
+from thumbnet.data.labelled import Pictures
 from thumbnet.data.pictures import read_picture
-from thumbnet.data.sources import open_data
-from thumbnet.errors import DataError
 
 datasets = pytest.importorskip("datasets")
-PETS = [("cats/0.png", "cat"), ("cats/1.png", "cat"), ("dogs/0.png", "dog"), ("dogs/1.png", "dog")]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, save_pictures: Callable[..., Path]) -> Path:
     """Four pictures, two of cats and two of dogs."""
     return save_pictures(tmp_path, *(name for name, _ in PETS))
-
-
-@pytest.fixture
-def wanted(tmp_path: Path) -> Callable[..., Wanted]:
-    def make(**options: Any) -> Wanted:
-        return Wanted(cache=tmp_path / "cache", **options)
-
-    return make
-
-
-@pytest.fixture
-def opened(wanted: Callable[..., Wanted]) -> Callable[..., Splits]:
-    """Opens data with options of `Wanted`."""
-
-    def opened(
-        data: Path | str, holdout: float | None = None, evaluation_data: Path | None = None, **options: Any
-    ) -> Splits:
-        return open_data(str(data), holdout, evaluation_data and str(evaluation_data), wanted(**options))
-
-    return opened
-
-
-Opened = Callable[..., Splits]
-
-
-def in_table(split: str | None = None) -> list[dict[str, str]]:
-    return [{"path": name, "label": label, **({"split": split} if split else {})} for name, label in PETS]
 
 
 def in_bytes(folder: Path, **extra: Any) -> list[dict[str, Any]]:
@@ -134,15 +103,6 @@ def test_a_label_may_be_a_part_of_a_shards_json(folder: Path, opened: Opened) ->
     assert_pets(opened(data, columns=ColumnSettings(label="json.kind")).evaluation, folder)
 
 
-def saved(folder: Path) -> Any:
-    rows = {"image": [str(folder / name) for name, _ in PETS], "label": [i // 2 for i in range(4)]}
-    return (
-        datasets.Dataset.from_dict(rows)
-        .cast_column("image", datasets.Image())
-        .cast_column("label", datasets.ClassLabel(names=["cat", "dog"]))
-    )
-
-
 def test_a_saved_data_set_has_its_own_names_of_classes(folder: Path, opened: Opened) -> None:
     saved(folder).save_to_disk(str(folder / "saved"))
     assert_pets(opened(folder / "saved").evaluation, folder)
@@ -198,6 +158,25 @@ def test_name_configuration_and_split_are_what_the_library_is_asked_for(
     monkeypatch.setattr(datasets, "load_dataset", answer)
     assert_pets(opened("hf/nobody/pets:small#test").evaluation, folder)
     assert asked == [("nobody/pets", "small", "test", False)]
+
+
+def test_a_picture_with_neither_path_nor_bytes_is_an_empty_file(folder: Path, opened: Opened) -> None:
+    rows = [{"path": name if i else None, "label": label} for i, (name, label) in enumerate(PETS)]
+    assert opened(write_parquet(folder / "t.parquet", rows)).evaluation.files[0] == b""
+
+
+def test_a_turned_picture_is_not_turned_by_the_library(folder: Path, opened: Opened) -> None:
+    """The library would decode; pictures stay the files that they are."""
+    buffer = io.BytesIO()
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (20, 10)).save(buffer, "JPEG", exif=turned)
+    rows = [{"image": {"bytes": buffer.getvalue(), "path": None}, "label": i} for i in (0, 1)]
+    table = datasets.Dataset.from_list(rows).cast_column("image", datasets.Image())
+    table.save_to_disk(str(folder / "saved"))
+    file = opened(folder / "saved").evaluation.files[0]
+    assert file == buffer.getvalue()
+    assert read_picture(file).size == (10, 20)
 
 
 # Splits.
@@ -284,94 +263,3 @@ def test_shares_stay_shares(folder: Path, opened: Opened) -> None:
 def test_unlabelled_data_needs_no_label_column(folder: Path, opened: Opened) -> None:
     pictures = opened(write_table(folder / "t.csv", [{"path": name} for name, _ in PETS]), unlabelled=True).evaluation
     assert (pictures.kind, pictures.labels) == ("none", (-1, -1, -1, -1))
-
-
-# What is refused, in one line.
-
-
-@pytest.mark.parametrize(
-    ("data", "problem"),
-    [
-        ("missing.csv", "no file at .*missing.csv; check the path"),
-        ("missing.tar", "no shards at .*missing.tar; give FILE.tar, or a pattern"),
-        ("none/*.tar", r"no shards at .*none/\*.tar"),
-        ("broken.parquet", r"cannot open .*broken.parquet \(Parquet magic bytes not found"),
-        ("broken.csv", r"cannot open .*broken.csv \(Error tokenizing data"),
-        ("broken.tar", r"cannot open .*broken.tar \("),
-        ("empty.csv", r"cannot open .*empty.csv \("),
-        ("rows.csv", r"no pictures in .*rows.csv: it has no rows; check the file"),
-        ("only.csv", "only one class, 'cat', in .*only.csv; a classifier needs two or more"),
-        ("gap.csv", "picture cats/1.png of gap.csv has no label; mend or remove it"),
-        ("parts.csv", "has the splits left, right, and none of train, val or test; call them so"),
-        ("half.csv", "half.csv has pictures to train on and none to evaluate on; give --evaluation-data, or"),
-        ("odd.csv", "picture dogs/1.png of odd.csv has the label 'emu', which is none of the classes"),
-        ("named.csv", "no label column found in .*named.csv, which has path, kind; name it with --columns.label"),
-    ],
-)
-def test_data_that_cannot_be_used_is_refused_in_one_line(folder: Path, opened: Opened, data: str, problem: str) -> None:
-    for name in ("broken.parquet", "broken.tar"):
-        (folder / name).write_bytes(b"nonsense " * 40)
-    (folder / "broken.csv").write_text('path,label\na,b\n"c')
-    (folder / "empty.csv").write_text("")
-    (folder / "rows.csv").write_text("path,label\n")
-    write_table(folder / "only.csv", in_table()[:2])
-    write_table(
-        folder / "gap.csv", [{**row, "label": "" if i == 1 else row["label"]} for i, row in enumerate(in_table())]
-    )
-    write_table(folder / "parts.csv", [*in_table("left"), *in_table("right")])
-    write_table(folder / "half.csv", in_table("train"))
-    write_table(folder / "odd.csv", [*in_table("train"), {"path": "dogs/1.png", "label": "emu", "split": "val"}])
-    write_table(folder / "named.csv", [{"path": name, "kind": label} for name, label in PETS])
-    with pytest.raises(DataError) as caught:
-        opened(folder / data)
-    assert str(caught.value).startswith("data: ")
-    assert "\n" not in str(caught.value)
-    assert re.search(problem, str(caught.value)), str(caught.value)
-
-
-def test_a_missing_name_is_refused_in_one_line(tmp_path: Path, opened: Opened) -> None:
-    with pytest.raises(DataError, match=r"^data: cannot open hf/.*nowhere \(.*\); check its name, format and splits$"):
-        opened(f"hf/{tmp_path / 'nowhere'}")
-    with pytest.raises(DataError, match=r"^data: hf/#test is no data set's name; give hf/NAME"):
-        opened("hf/#test")
-
-
-def test_splits_of_other_names_are_named(folder: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = datasets.DatasetDict({"big": saved(folder), "small": saved(folder)})
-    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: parts)
-    with pytest.raises(DataError, match=r"has the splits big, small.*; name one with #SPLIT in hf/pets#big$"):
-        opened("hf/pets")
-
-
-def test_holding_out_beside_a_split_is_refused(folder: Path, opened: Opened) -> None:
-    table = write_table(folder / "t.csv", [*in_table("train"), *in_table("val")])
-    with pytest.raises(DataError, match=r"has its own pictures to evaluate on; leave --holdout out$"):
-        opened(table, 0.5)
-    plain = write_table(folder / "plain.csv", in_table())
-    with pytest.raises(DataError, match=r"leave --holdout out$"):
-        opened(plain, 0.5, evaluation_data=plain)
-
-
-def test_without_the_library_the_extra_is_named(folder: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(DataError, match=r"needs the package datasets; run: pip install 'thumbnet\[hf\]'$"):
-        opened(write_table(folder / "t.csv", in_table()))
-
-
-def test_a_picture_with_neither_path_nor_bytes_is_an_empty_file(folder: Path, opened: Opened) -> None:
-    rows = [{"path": name if i else None, "label": label} for i, (name, label) in enumerate(PETS)]
-    assert opened(write_parquet(folder / "t.parquet", rows)).evaluation.files[0] == b""
-
-
-def test_a_turned_picture_is_not_turned_by_the_library(folder: Path, opened: Opened) -> None:
-    """The library would decode; pictures stay the files that they are."""
-    buffer = io.BytesIO()
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    Image.new("RGB", (20, 10)).save(buffer, "JPEG", exif=turned)
-    rows = [{"image": {"bytes": buffer.getvalue(), "path": None}, "label": i} for i in (0, 1)]
-    table = datasets.Dataset.from_list(rows).cast_column("image", datasets.Image())
-    table.save_to_disk(str(folder / "saved"))
-    file = opened(folder / "saved").evaluation.files[0]
-    assert file == buffer.getvalue()
-    assert read_picture(file).size == (10, 20)

@@ -1,69 +1,23 @@
 """A stream gives batches that are a function of their position, and holds no list of the data."""
 
-import re
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from row_makers import write_parquet, write_shards, write_table
+from row_makers import write_parquet, write_table
+from stream_orders import COUNT, StreamOf, order_of
 from thumbnet.config import ViewSettings
 from thumbnet.data.batches import Batch, LoaderSettings, training_loader
-from thumbnet.data.datasets import Wanted
 from thumbnet.data.preprocessing import Preprocessing
-from thumbnet.data.sources import open_data
 from thumbnet.data.stream_batches import StreamOrder, StreamViews
-from thumbnet.data.streaming import PictureStream, StreamedPicture, open_stream
+from thumbnet.data.streaming import PictureStream
 from thumbnet.errors import DataError
 
 pytest.importorskip("datasets")
-COUNT = 10
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library waits five seconds at the end of a pass over parquet, for its threads to be gone."""
-    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0, raising=False)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, save_pictures: Callable[..., Path]) -> Path:
-    return save_pictures(tmp_path, *(f"{i}.png" for i in range(COUNT)))
-
-
-@pytest.fixture
-def stream_of(tmp_path: Path) -> Callable[..., PictureStream]:
-    def stream_of(data: Path | str, evaluation_data: Path | None = None, **options: Any) -> PictureStream:
-        wanted = Wanted(streaming=True, cache=tmp_path / "cache", **options)
-        splits = open_data(str(data), None, evaluation_data and str(evaluation_data), wanted)
-        return open_stream(str(data), splits.evaluation, wanted)
-
-    return stream_of
-
-
-@pytest.fixture
-def table(folder: Path) -> Path:
-    """Ten pictures to train on and two to evaluate on, by path."""
-    rows = [{"path": f"{i}.png", "label": "ab"[i % 2], "split": "train"} for i in range(COUNT)]
-    return write_table(folder / "t.csv", [*rows, *({**row, "split": "val"} for row in rows[:2])])
-
-
-@pytest.fixture
-def stream(table: Path, stream_of: Callable[..., PictureStream]) -> PictureStream:
-    return stream_of(table)
-
-
-StreamOf = Callable[..., PictureStream]
-
-
-def order_of(stream: PictureStream, epoch: int = 0, start: int = 0, **options: Any) -> StreamOrder:
-    order = StreamOrder(stream, **{"batch_size": 4, "micro_batches": 2, "batches": 2, "seed": 0, **options})
-    order.epoch, order.start = epoch, start
-    return order
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
 def shown(order: StreamOrder) -> list[list[tuple[str, int]]]:
@@ -176,6 +130,17 @@ def test_labels_are_those_of_the_pictures(stream: PictureStream) -> None:
     assert labels.tolist() == [int(name[0]) % 2 for keys in shown(order) for name, _ in keys]
 
 
+def test_nothing_as_long_as_the_data_is_kept(stream: PictureStream) -> None:
+    """After many passes the order holds no more than the batches on their way."""
+    order = order_of(stream, batches=30)
+    loader = order.watch(
+        training_loader(StreamViews(ViewSettings(), Preprocessing(image_side=8), 0), order, LoaderSettings(workers=0))
+    )
+    for _ in loader:
+        assert len(order._on_their_way) <= 1
+    assert not hasattr(stream.rows, "__len__")
+
+
 # What cannot be used.
 
 
@@ -222,101 +187,3 @@ def test_a_stream_that_breaks_off_stops_in_one_line(folder: Path, stream_of: Str
     table.write_bytes(b"nonsense " * 20)
     with pytest.raises(DataError, match=r"^data: cannot open .*t.parquet \("):
         next(stream.rows_from(0, seed=0))
-
-
-# Where it comes from.
-
-
-def test_shards_are_streamed_beside_their_own_evaluation_split(folder: Path, stream_of: StreamOf) -> None:
-    rows = [{"png": (folder / f"{i}.png").read_bytes(), "cls": str(i % 2).encode()} for i in range(COUNT)]
-    for split in ("train", "val"):
-        write_shards(folder / "shards" / split, rows)
-    stream = stream_of(folder / "shards")
-    assert stream.classes == ("0", "1")
-    found = [stream.picture(row, 0) for _, row in islice(stream.rows_from(0, 0), COUNT)]
-    assert sorted(picture.name for picture in found) == [f"{i:05d}" for i in range(COUNT)]
-    assert all(picture.label == int(picture.name) % 2 for picture in found)
-
-
-def test_bytes_without_a_name_are_named_by_their_content(folder: Path, stream_of: StreamOf) -> None:
-    rows = [{"image": (folder / f"{i}.png").read_bytes(), "label": i % 2} for i in range(COUNT)]
-    table = write_parquet(folder / "t.parquet", rows)
-    stream = stream_of(table, table)
-    names = [[stream.picture(row, 0).name for _, row in islice(stream.rows_from(0, seed), COUNT)] for seed in (0, 1)]
-    assert names[0] != names[1]
-    assert sorted(names[0]) == sorted(names[1])
-    assert len(set(names[0])) == COUNT
-
-
-def test_several_labels_and_shares_are_streamed(folder: Path, stream_of: StreamOf) -> None:
-    rows = [{"path": f"{i}.png", "labels": "a|b" if i % 2 else "b", "split": "train"} for i in range(4)]
-    table = write_table(folder / "m.csv", [*rows, *({**row, "split": "val"} for row in rows)])
-    stream = stream_of(table, multilabel=True)
-    assert stream.kind == "multi"
-    assert np.array_equal(stream.picture({"path": "1.png", "labels": "a"}, 0).label, [1, 0])
-
-
-def test_labels_move_to_the_places_of_other_classes(stream: PictureStream) -> None:
-    moved = stream.in_classes(("b", "c", "a"), "the teacher's")
-    assert moved.picture({"path": "1.png", "label": "a"}, 0).label == 2
-    with pytest.raises(DataError, match="class 'a' is not among the teacher's"):
-        stream.in_classes(("b", "c"), "the teacher's")
-
-
-def test_a_number_that_the_evaluation_split_lacks_is_no_position(folder: Path, stream_of: StreamOf) -> None:
-    train = write_table(folder / "train.csv", [{"path": "0.png", "label": 0}, {"path": "1.png", "label": 5}])
-    val = write_table(folder / "val.csv", [{"path": "0.png", "label": 5}, {"path": "1.png", "label": 7}])
-    stream = stream_of(train, val)
-    assert stream.picture({"path": "0.png", "label": 5}, 0).label == 0
-    assert isinstance(stream.picture({"path": "0.png", "label": 0}, 0).label, str)
-
-
-def test_unlabelled_pictures_are_streamed(folder: Path, stream_of: StreamOf) -> None:
-    table = write_table(folder / "u.csv", [{"path": f"{i}.png"} for i in range(4)])
-    stream = stream_of(table, table, unlabelled=True)
-    assert next(iter(order_of(stream)))[0].label == -1
-
-
-def test_the_fingerprint_changes_with_the_file_and_not_with_opening_it_again(table: Path, stream_of: StreamOf) -> None:
-    first = stream_of(table).fingerprint
-    assert stream_of(table).fingerprint == first
-    assert stream_of(table, class_map=("a", "b", "c")).fingerprint != first
-    table.write_text(table.read_text().replace("9.png,b", "9.png,a"))
-    table.touch()
-    assert stream_of(table).fingerprint != first
-
-
-def test_nothing_as_long_as_the_data_is_kept(stream: PictureStream) -> None:
-    """After many passes the order holds no more than the batches on their way."""
-    order = order_of(stream, batches=30)
-    loader = order.watch(
-        training_loader(StreamViews(ViewSettings(), Preprocessing(image_side=8), 0), order, LoaderSettings(workers=0))
-    )
-    for _ in loader:
-        assert len(order._on_their_way) <= 1
-    assert not hasattr(stream.rows, "__len__")
-
-
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        ({"data": "photos"}, "is no table, shards or hf/NAME, which --streaming is for; leave it out"),
-        ({"data": "elpv"}, "data: elpv is a list of pictures .* leave --multilabel, --class-map and --streaming out"),
-        ({"data": "plain.csv"}, "no pictures to evaluate on beside those of .*plain.csv; give --evaluation-data"),
-        ({"data": "t.csv", "holdout": 0.2}, "streamed pictures cannot be held out by a share; give --evaluation-data"),
-    ],
-)
-def test_data_that_cannot_be_streamed_is_refused_in_one_line(
-    table: Path, options: dict[str, Any], problem: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_table(table.parent / "plain.csv", [{"path": "0.png", "label": "a"}])
-    (table.parent / "photos").mkdir()
-    monkeypatch.chdir(table.parent)
-    with pytest.raises(DataError) as caught:
-        open_data(wanted=Wanted(streaming=True, cache=table.parent / "cache"), **options)
-    assert re.search(problem, str(caught.value)), str(caught.value)
-
-
-def test_what_is_wrong_with_a_label_travels_with_the_picture(stream: PictureStream) -> None:
-    picture = stream.picture({"path": "1.png", "label": None}, 3)
-    assert picture == StreamedPicture(file=stream.root / "1.png", label="no label", name="1.png", view=3)

@@ -1,133 +1,16 @@
+"""The page says what a reader wants to know, and is all in one file."""
+
 import base64
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
-from thumbnet.errors import CheckpointError
+from report_run import EPOCHS, EVALUATION, STUDENT, TEACHER, Page, make_run
 from thumbnet.report import write_report
-from thumbnet.report.wording import loss_value, points, quantity
 from thumbnet.run_folder import RunFolder
-
-SETTINGS = {
-    "teacher": "timm/resnet18",
-    "data": "photos/cells",
-    "ratio": 4,
-    "image_side": None,
-    "epochs": 3,
-    "loss": {"mm": 1.0, "cl": 1.0, "kd": 2.5, "fm": 0.0},
-    "downscaler": {"kind": "residual", "channels": 16},
-    "recorded": {"data_fingerprint": "5e80e98c", "versions": {"python": "3.11.7", "torch": "2.8.0"}},
-}
-TEACHER = {
-    "top1": 0.90,
-    "top5": 0.99,
-    "per_class": {"cat": 0.95, "dog": 0.85},
-    "macs": 282_057_088,
-    "parameters": 3_373_570,
-}
-STUDENT = {
-    "top1": 0.80,
-    "top5": 0.97,
-    "per_class": {"cat": 0.90, "dog": 0.70},
-    "macs": 22_126_928,
-    "parameters": 3_373_570,
-}
-EVALUATION = {
-    "student": STUDENT,
-    "downscaler": {"macs": 14_561_280, "parameters": 2_438},
-    "ratio": 4,
-    "image_side": 192,
-    "thumbnail_side": 48,
-    "teacher": TEACHER,
-    "untrained_bicubic": {"top1": 0.55, "top5": 0.88, "per_class": {"cat": 0.5, "dog": 0.6}},
-    "retention": 0.8889,
-    "agreement": 0.8432,
-    "data": {"name": "photos/cells", "pictures": 400, "description": "25% held out"},
-    "bytes": {"image": 34_428, "thumbnail": 3_608},
-}
-EPOCHS = [
-    {"epoch": 1, "step": 10, "mm": 3e-5, "cl": 0.9, "kd": 2.4, "top1": 0.70, "lr": 0.001, "seconds": 3.0},
-    {"epoch": 2, "step": 20, "mm": 5e-5, "cl": 0.5, "kd": 2.3, "top1": 0.80, "lr": 0.0, "seconds": 3.0},
-]
-
-
-class Page(HTMLParser):
-    """A page as its reader meets it: elements with their attributes, and tables as lists of rows."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.html = html
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.rows: list[list[str]] = []
-        self.words: list[str] = []
-        self._open: list[str] = []
-        self.feed(html)
-
-    @classmethod
-    def of(cls, run: RunFolder) -> "Page":
-        return cls(write_report(run).read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        self._open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        while self._open and self._open.pop() != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        if not {"style", "script"} & set(self._open):
-            self.words.append(data)
-        if {"td", "th"} & set(self._open):
-            self.rows[-1][-1] += data
-
-    @property
-    def text(self) -> str:
-        return " ".join("".join(self.words).split())
-
-    def all(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    def row(self, name: str) -> list[str]:
-        return next(row[1:] for row in self.rows if row and row[0] == name)
-
-    def drawings(self) -> list[str]:
-        return [attributes["aria-label"] for attributes in self.all("div") if attributes.get("role") == "img"]
-
-
-def make_run(folder: Path, evaluation: dict[str, Any] | None = None, **settings: Any) -> RunFolder:
-    run = RunFolder(folder / "cells-4")
-    run.begin({**SETTINGS, **settings}, overwrite=False)
-    if evaluation is not None:
-        run.write_evaluation(evaluation)
-    return run
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    """A finished run with two epochs, two samples and no unreadable picture."""
-    run = make_run(tmp_path, EVALUATION)
-    for record in EPOCHS:
-        run.append_metrics(record)
-    run.write_unreadable([])
-    run.samples.mkdir()
-    for number in range(2):
-        for kind, side in (("image", 16), ("bicubic", 4), ("thumbnail", 4)):
-            Image.new("RGB", (side, side), (number, 40, side)).save(run.samples / f"{number:02d}-{kind}.png")
-    return run
-
-
-def without(*names: str) -> dict[str, Any]:
-    return {name: value for name, value in EVALUATION.items() if name not in names}
 
 
 def test_the_page_says_how_natural_the_thumbnails_are(run: RunFolder) -> None:
@@ -137,12 +20,6 @@ def test_the_page_says_how_natural_the_thumbnails_are(run: RunFolder) -> None:
     assert page.row("ΔE")[0] == "1.50"
     assert page.row("levels")[0] == "3.00"
     assert page.row("PSNR")[0] == "–"
-
-
-def test_an_evaluation_from_before_naturalness_was_measured_is_shown_without_it(run: RunFolder) -> None:
-    page = Page.of(run)
-    assert "How natural" not in page.text
-    assert "Thumbnails" in page.text
 
 
 def many_classes(count: int) -> dict[str, Any]:
@@ -328,57 +205,6 @@ def test_unreadable_pictures_are_counted_and_the_first_are_named(run: RunFolder)
     assert sum(row[0].endswith(".jpg") for row in page.rows) == 10
 
 
-# Runs of which less is known.
-
-
-def test_a_run_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
-    page = Page.of(make_run(tmp_path))
-
-    assert "This run has not been evaluated yet." in page.text
-    assert "No epoch is finished yet." in page.text
-    assert "0 of 3" in page.text
-
-
-def test_without_a_teacher_at_hand_the_student_is_shown_alone(tmp_path: Path) -> None:
-    evaluation = without("teacher", "untrained_bicubic", "retention", "agreement")
-
-    page = Page.of(make_run(tmp_path, evaluation))
-
-    assert (
-        "The student classifies 80.0% of 400 pictures correctly, on thumbnails with 16 times fewer pixels." in page.text
-    )
-    assert page.row("top-1") == ["80.0% ± 2.0"]
-    assert page.row("dog") == ["70.0%"]
-    assert "The teacher was not at hand" in page.text
-
-
-def test_a_teacher_that_is_never_right_leaves_no_retention(tmp_path: Path) -> None:
-    page = Page.of(make_run(tmp_path, {**EVALUATION, "retention": None}))
-
-    assert "The student classifies 80.0% of 400 pictures correctly" in page.text
-
-
-def test_a_run_that_trained_a_teacher_speaks_of_no_thumbnails(tmp_path: Path) -> None:
-    run = make_run(tmp_path, {"teacher": TEACHER, "data": EVALUATION["data"]})
-    run.append_metrics({"epoch": 1, "step": 10, "cl": 0.5, "top1": 0.9, "lr": 0.0, "seconds": 1.0})
-
-    page = Page.of(run)
-
-    assert "The teacher classifies 90.0% of 400 pictures correctly." in page.text
-    assert page.row("top-1") == ["90.0% ± 1.5"]
-    assert len(page.drawings()) == 2
-    assert "pixels" not in page.text
-    assert "student" not in page.text.partition("Settings")[0].lower()
-
-
-def test_a_damaged_file_is_named(run: RunFolder) -> None:
-    run.unreadable.write_text('{"picture": ')
-
-    with pytest.raises(CheckpointError, match=re.escape(str(run.unreadable))):
-        write_report(run)
-    assert not run.report.exists()
-
-
 # A page that may be sent to anyone.
 
 
@@ -426,35 +252,3 @@ def test_every_table_has_a_caption_and_named_rows(run: RunFolder) -> None:
 
     assert len(page.all("caption")) == len(page.all("table")) == 2
     assert {attributes["scope"] for attributes in page.all("th")} == {"row", "col"}
-
-
-# Numbers in words.
-
-
-@pytest.mark.parametrize(
-    ("count", "written"),
-    [
-        (None, "–"),
-        (0, "0"),
-        (812, "812"),
-        (2_438, "2.44 k"),
-        (22_126_928, "22.1 M"),
-        (999_999, "1 M"),
-        (4.1e9, "4.1 G"),
-    ],
-)
-def test_counts_have_three_digits_and_a_prefix(count: float | None, written: str) -> None:
-    assert quantity(count) == written
-
-
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [(0.0, "0"), (0.4129, "0.413"), (7.4e-5, "7.4×10⁻⁵"), (1e-4, "10⁻⁴"), (-0.5, "−0.5"), (2.5e6, "2.5×10⁶")],
-)
-def test_losses_too_small_or_large_to_read_become_powers_of_ten(value: float, written: str) -> None:
-    assert loss_value(value) == written
-
-
-@pytest.mark.parametrize(("difference", "written"), [(0.012, "+1.2"), (-0.107, "−10.7"), (-0.0001, "0.0")])
-def test_differences_carry_their_sign(difference: float, written: str) -> None:
-    assert points(difference) == written

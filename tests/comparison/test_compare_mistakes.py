@@ -1,0 +1,60 @@
+"""What `thumbnet compare` refuses, before any training."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from thumbnet import compare
+from thumbnet.errors import ConfigError
+
+Write = Callable[..., str]
+
+
+def test_a_run_with_other_settings_is_refused_by_name_and_overwritten_when_asked(
+    write_recipe: Write, tmp_path: Path
+) -> None:
+    output = {"output": tmp_path / "out", "timing_rounds": 0, "quiet": True}
+    compare(recipes=[write_recipe(tmp_path, "one", epochs=1), write_recipe(tmp_path, "two", epochs=1)], **output)
+    kept = (tmp_path / "out" / "two-seed0" / "evaluation.json").stat().st_mtime_ns
+    changed = [write_recipe(tmp_path, "one", epochs=1, lr=0.5), str(tmp_path / "two.yaml")]
+    with pytest.raises(ConfigError, match=r"one-seed0 was made with lr 0.001, not 0.5; .*--overwrite"):
+        compare(recipes=changed, **output)
+    compare(recipes=changed, overwrite=True, **output)
+    assert yaml.safe_load((tmp_path / "out" / "one-seed0" / "config.yaml").read_text())["lr"] == 0.5
+    assert (tmp_path / "out" / "two-seed0" / "evaluation.json").stat().st_mtime_ns == kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seeds": (0, 0)}, "seeds is .* different numbers"),
+        ({"set": ("epochs",)}, "NAME=VALUE"),
+        ({"set": ("seed=3",)}, "seed is chosen by --seeds"),
+        ({"set": ("epoch=3",)}, "recipe .*one.yaml: settings: .*epoch"),
+        ({"set": ("ratio=9",)}, "one.yaml: ratio is 9"),
+        ({"ours": ("two",)}, "ours: there is no recipe two; there are one"),
+        ({"ours": ("one",), "bounds": ("one",)}, "bounds is one, but must be other recipes"),
+        ({"teacher_weights": "a.pth", "teacher_recipe": "b.yaml"}, "without teacher_recipe"),
+        ({"nonsense": 1}, "nonsense.*thumbnet compare --help"),
+    ],
+)
+def test_a_comparison_that_cannot_be(write_recipe: Write, tmp_path: Path, changes: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        compare(**{"recipes": [write_recipe(tmp_path, "one")], "output": tmp_path / "out", "quiet": True, **changes})
+    assert not (tmp_path / "out").exists()
+
+
+def test_recipes_that_cannot_be_read(write_recipe: Write, tmp_path: Path) -> None:
+    one, other = write_recipe(tmp_path / "a", "one"), write_recipe(tmp_path / "b", "one")
+    with pytest.raises(ConfigError, match="have one name, one; rename one"):
+        compare(recipes=[one, other], output=tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"missing.yaml cannot be read \(No such file"):
+        compare(recipes=[tmp_path / "missing.yaml"], output=tmp_path / "out")
+    (tmp_path / "list.yaml").write_text("- a")
+    with pytest.raises(ConfigError, match="holds no settings"):
+        compare(recipes=[tmp_path / "list.yaml"], output=tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"give it as --teacher-recipe"):
+        compare(recipes=[write_recipe(tmp_path, "teacher")], output=tmp_path / "out")
