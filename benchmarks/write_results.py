@@ -36,10 +36,20 @@ def render() -> str:
     for name, section in (
         ("study_imagenette", study_results.study_of("Ten classes of ImageNet (`imagenette224`), 224 px")),
         ("study_imagenette_long", study_results.study_of("The same, 24 epochs on four views instead of six on two")),
+        (
+            "study_imagenette_fine_long",
+            study_results.study_of("The same with finer features, 16 epochs on four views, half the learning rate"),
+        ),
+        ("study_imagenette_lr", study_results.study_of("The first table's plain student at half the learning rate")),
+        (
+            "study_imagenette_ratio2",
+            study_results.study_of("Imagenette at ratio 2: six epochs on four views at half the learning rate"),
+        ),
         ("study_elpv", study_results.study_of("Solar cells (`elpv`), 192 px")),
         ("study_elpv_ratio2", study_results.study_of("Solar cells at ratio 2: 192 px images, 96 px thumbnails")),
         ("transfer", study_results.transfer),
         ("formats_elpv", formats),
+        ("formats_elpv_noise", formats_after_noise),
         ("elpv", elpv),
         ("timm_parity_imagenet", parity_of_pretrained),
         ("timm_parity", parity_of_fine_tuned),
@@ -86,6 +96,20 @@ def formats(result: dict[str, Any]) -> str:
         others = " | ".join(_stored_picture(row[way]) for way in ("full_size", "shrunk"))
         own = row["thumbnail"]
         lines.append(f"| {name} | {own['bytes']:,} | {100 * own['top1']:.1f} | {others} |")
+    return "\n".join([*lines, ""])
+
+
+def formats_after_noise(result: dict[str, Any]) -> str:
+    lines = [
+        "### The same student trained on compressed thumbnails\n",
+        "Half of its training thumbnails went through JPEG of quality 30 to 95 (`thumbnail.codec_noise 0.5`); the same epochs,",
+        "views and seed, one run.\n",
+        "| thumbnail as | bytes | student, top-1 |",
+        "| --- | ---: | ---: |",
+    ]
+    for name, row in result["formats"].items():
+        own = row["thumbnail"]
+        lines.append(f"| {name} | {own['bytes']:,} | {100 * own['top1']:.1f} |")
     return "\n".join([*lines, ""])
 
 
