@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "checkpoint",
         "optimization",
         "trained_downscaler",
+        "detail_start",
         "teacher_outputs",
         "evaluation_answers",
         "processes",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from thumbnet.config import FeatureMappingSettings, StudentSettings, TrainSettings
+from thumbnet.config import DownscalerSettings, FeatureMappingSettings, StudentSettings, TrainSettings
 from thumbnet.errors import ConfigError, NetworkError
 from thumbnet.networks.architectures import build_classifier
 from thumbnet.networks.assembly import assemble
@@ -42,13 +42,20 @@ def test_teacher_student_and_downscaler_have_the_costs_of_the_networks_themselve
 
 def test_every_option_of_the_student_is_shown_with_its_features() -> None:
     found = preview(settings())
-    assert list(found.students) == ["plain", "keep_stem_resolution", "keep_stride 2", "dilate_last_stage"]
+    finer = ["keep_stem_resolution", "keep_stride 2", "dilate_last_stage", "detail_decoder"]
+    assert list(found.students) == ["plain", *finer]
     assert found.teacher.features == {"1": (16, 8, 8)}
     assert student(found, "plain").features == {"1": (16, 2, 2)}
     for option in list(found.students)[1:]:
         assert student(found, option).features == {"1": (16, 4, 4)}
         assert student(found, option).macs > student(found, "plain").macs
     assert student(found, "keep_stem_resolution").macs > student(found, "keep_stride 2").macs
+
+
+def test_a_detail_decoder_is_an_option_where_there_is_detail_to_read() -> None:
+    everything = DownscalerSettings(kind="all_information")
+    for without in (settings(ratio=2), settings(downscaler=everything)):
+        assert "detail_decoder" not in preview(without).students
 
 
 def test_the_chosen_option_and_layers_are_those_of_the_settings() -> None:

@@ -102,6 +102,7 @@ def _train_micro_batch(loop: Loop, batch: Batch) -> dict[str, float]:
                 label=label,
                 student_logits=output.logits,
                 other_logits=output.other_logits,
+                detail=output.detail,
                 teacher_logits=teacher_logits,
                 student_features=output.features,
                 decoded_features=output.decoded,

@@ -83,6 +83,28 @@ def local_moment_matching(
     return ((small_mean - mean).square() + (small_variance - variance).square()).mean()
 
 
+def pixel_matching(
+    picture: Float[Tensor, "batch channels small_height small_width"],
+    image: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, ""]:
+    """Not in the paper: a picture of any size is the image at that size, pixel by pixel.
+
+    Of a thumbnail it says how far it is from the plain one; of what a detail decoder makes of a thumbnail, how much of
+    the image can be read from it.
+
+    Args:
+        picture: Values mostly in [0, 1].
+        image: Values in [0, 1]; resized to the picture's size by an antialiased bicubic filter, without gradients.
+
+    Returns:
+        Mean squared difference, 0 where both agree.
+    """
+    with torch.no_grad():
+        size = (picture.shape[-2], picture.shape[-1])
+        wanted = functional.interpolate(_at_least_float32(image), size, mode="bicubic", antialias=True).clamp(0, 1)
+    return (_at_least_float32(picture) - wanted).square().mean()
+
+
 def classification(
     student_logits: Float[Tensor, "batch classes"],
     label: Int[Tensor, "batch"] | Float[Tensor, "batch classes"],

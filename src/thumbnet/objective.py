@@ -40,6 +40,8 @@ class StepTensors:
         teacher_variances: Variance of each layer of `teacher_features` over the batch of all processes; empty where
             one process has the whole batch. All other tensors are this process's part of the batch.
         other_logits: The student's logits at other sides, where it trains at several.
+        detail: What the student's detail decoder makes of the thumbnail, twice its side, about in [0, 1]; None where it
+            has none.
     """
 
     image: Tensor
@@ -52,6 +54,7 @@ class StepTensors:
     teacher_features: Features
     teacher_variances: Mapping[str, Tensor] = field(default_factory=dict)
     other_logits: tuple[Tensor, ...] = ()
+    detail: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ class Term:
     needs_embedding: bool = False
 
 
-def paper_terms(settings: LossSettings, multilabel: bool = False) -> dict[str, Term]:
-    """The paper's four losses and embedding matching, with the given weights.
+def paper_terms(settings: LossSettings, multilabel: bool = False, detail_decoder: bool = False) -> dict[str, Term]:
+    """The paper's four losses and embedding matching, with the given weights; of a detail decoder its two as well.
 
     `cl` and `kd` are taken label by label where a picture may have several, and are means over the sides at which the
     student trains.
@@ -101,13 +104,24 @@ def paper_terms(settings: LossSettings, multilabel: bool = False) -> dict[str, T
         variance = step.teacher_variances.get(EMBEDDING)
         return losses.embedding_matching(own, step.teacher_features[EMBEDDING], variance)
 
-    return {
+    def dm(step: StepTensors) -> Tensor:
+        assert step.detail is not None
+        return losses.pixel_matching(step.detail, step.image)
+
+    def pm(step: StepTensors) -> Tensor:
+        return losses.pixel_matching(step.thumbnail, step.image)
+
+    terms = {
         "mm": Term(settings.mm, mm, needs_teacher=False, needs_features=False),
         "cl": Term(settings.cl, cl, needs_teacher=False, needs_features=False),
         "kd": Term(settings.kd, kd, needs_features=False),
         "fm": Term(settings.fm, fm),
         "em": Term(settings.em, em, needs_features=False, needs_embedding=True),
     }
+    if detail_decoder:
+        terms["dm"] = Term(settings.dm, dm, needs_teacher=False, needs_features=False)
+        terms["pm"] = Term(settings.pm, pm, needs_teacher=False, needs_features=False)
+    return terms
 
 
 class Objective:

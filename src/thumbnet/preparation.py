@@ -3,14 +3,16 @@
 Takes over the last checkpoint where there is one. Knows nothing of steps and epochs; `loop` does.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from timm.utils import ModelEmaV3
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from thumbnet import processes
@@ -32,6 +34,7 @@ from thumbnet.data.mixing import BatchMix
 from thumbnet.data.stream_batches import StreamOrder, training_order, training_views
 from thumbnet.data.streaming import PictureStream
 from thumbnet.data.teacher_cache import TeacherCache
+from thumbnet.detail_start import start_detail
 from thumbnet.devices import (
     cache_folder,
     choose_device,
@@ -132,7 +135,7 @@ def prepare_loop(plan: Plan) -> Loop:
     loader, teacher_outputs = _batches_and_teacher(plan, order, reading, device)
     # Filling a cache must not change what training draws from here on. Dropout differs from process to process.
     set_seed(settings.seed + processes.rank())
-    state = _starting_state(plan, order, device)
+    state = _starting_state(plan, order, loader, device)
     _take_over(plan, state)
     held_out = plan.evaluation.select(list(processes.share_of(len(plan.evaluation))))
     batch_size = -(-settings.batch_size // processes.count())
@@ -156,7 +159,9 @@ def prepare_loop(plan: Plan) -> Loop:
     )
 
 
-def _starting_state(plan: Plan, order: EpochOrder | StreamOrder, device: torch.device) -> TrainingState:
+def _starting_state(
+    plan: Plan, order: EpochOrder | StreamOrder, loader: DataLoader[Batch], device: torch.device
+) -> TrainingState:
     settings = plan.settings
     pair = _on_device(plan.assembly.pair, device)
     chosen = settings.downscaler
@@ -165,6 +170,8 @@ def _starting_state(plan: Plan, order: EpochOrder | StreamOrder, device: torch.d
         dataset = training_views(plan.train, settings, plan.assembly.preprocessing)
         whole = training_loader(dataset, training_order(plan.train, settings), LoaderSettings(workers=0))
         pair.downscaler.calibrate(to_image(next(iter(whole)), device))
+    if settings.student.detail_decoder and settings.student.detail_steps and not plan.run.checkpoint.exists():
+        _start_detail(plan, pair, order, loader, device)
     optimizer = build_optimizer(pair, settings.optimizer, settings.lr)
     average: ModelEmaV3 | None = None
     if settings.optimizer.ema_decay:
@@ -176,6 +183,22 @@ def _starting_state(plan: Plan, order: EpochOrder | StreamOrder, device: torch.d
         schedule=build_schedule(optimizer, settings.epochs * order.batches, settings.optimizer.warmup_share),
         position=Position(),
     )
+
+
+def _start_detail(
+    plan: Plan, pair: Pair, order: EpochOrder | StreamOrder, loader: DataLoader[Batch], device: torch.device
+) -> None:
+    """Each process with its part of the batches; the mean of what they find is where all of them begin."""
+
+    def images() -> Iterator[Tensor]:
+        for epoch in count():
+            order.epoch, order.start = epoch, 0
+            for batch in loader:
+                yield to_image(batch, device)
+
+    student = plan.settings.student
+    start_detail(pair, images(), student.detail_steps, plan.settings.ratio, plan.settings.loss, plan.announcer)
+    processes.average_weights(pair)
 
 
 def _take_over(plan: Plan, state: TrainingState) -> None:

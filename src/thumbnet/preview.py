@@ -15,6 +15,7 @@ from thumbnet.errors import NetworkError
 from thumbnet.networks.adapters import fit_to_side
 from thumbnet.networks.architectures import Start, build_classifier
 from thumbnet.networks.assembly import Assembly, build_student, divided_side, fit_preprocessing
+from thumbnet.networks.detail_decoder import NAME as DECODER
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.space_to_depth import widen_first_layer
 from thumbnet.networks.strides import strided_steps
@@ -88,7 +89,7 @@ def preview(settings: TrainSettings, announcer: Announcer | None = None) -> Prev
     layers = settings.feature_mapping.layers or default_layers(traces)
     chosen = settings.student.shipped()
     chosen = replace(chosen, network=settings.student.network, weights="random" if settings.student.network else None)
-    options = _options(chosen, len(strided_steps(teacher, traces)))
+    options = _options(chosen, len(strided_steps(teacher, traces)), settings)
     channels = student_channels(settings.downscaler, settings.ratio)
     students: dict[str, NetworkPreview | str] = {}
     for option in announcer.track(options, len(options), "options"):
@@ -124,7 +125,7 @@ def preview_lines(assembly: Assembly, settings: TrainSettings) -> tuple[str, ...
     channels = student_channels(settings.downscaler, settings.ratio)
     student_traces = trace_layers(student, thumbnail_side, channels)
     option = in_words(settings.student)
-    student_layers = pair.student.layers or layers
+    student_layers = tuple(layer for layer in pair.student.layers if layer != DECODER) or layers
     lines = (
         network_line(_measure(teacher, image_side, layers, teacher_traces)),
         network_line(_measure(student, thumbnail_side, student_layers, student_traces, channels=channels)),
@@ -160,11 +161,13 @@ def _teacher(settings: TrainSettings) -> tuple[nn.Module, Preprocessing]:
     return classifier.network, preprocessing
 
 
-def _options(chosen: StudentSettings, steps: int) -> list[StudentSettings]:
+def _options(chosen: StudentSettings, steps: int, settings: TrainSettings) -> list[StudentSettings]:
     """Every option that a network with this many strided steps may have, and the chosen one."""
     numbered = [StudentSettings(keep_stride=number) for number in range(2, steps + 1)]
     kept = StudentSettings(keep_stem_resolution=True)
     options = [StudentSettings(), kept, *numbered, StudentSettings(dilate_last_stage=True)]
+    pictures = student_channels(settings.downscaler, settings.ratio) == 3
+    options += [StudentSettings(detail_decoder=True)] if settings.ratio > 2 and pictures else []
     return options if chosen in options else [*options, chosen]
 
 

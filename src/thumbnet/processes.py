@@ -181,6 +181,17 @@ def average_buffers(network: torch.nn.Module) -> None:
         buffer.div_(count())
 
 
+@torch.no_grad()
+def average_weights(network: torch.nn.Module) -> None:
+    """Replaces each weight and buffer by its mean over all processes."""
+    average_buffers(network)
+    if several():
+        weights = list(network.parameters())
+        _reduce_in_buckets([weight.data for weight in weights])
+        for weight in weights:
+            weight.div_(count())
+
+
 def _reduce_in_buckets(values: list[Tensor]) -> None:
     """Sums tensors over all processes in place, many of them in each message."""
     bucket: list[Tensor] = []

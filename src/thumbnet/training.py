@@ -62,7 +62,8 @@ def fit(
     """
     settings = resolved_settings(settings, changes)
     announcer = Announcer(quiet or not processes.is_main())
-    objective = Objective({**paper_terms(settings.loss, settings.multilabel), **(terms or {})})
+    own = paper_terms(settings.loss, settings.multilabel, settings.student.detail_decoder)
+    objective = Objective({**own, **(terms or {})})
     run = RunFolder(settings.output)
     run.check(resume=resume, overwrite=overwrite, keep=places_read(settings))
     check_machine(settings.device, settings.tracker)

@@ -32,7 +32,8 @@ def row(name: str, macs: int, drop: float, low: float, high: float) -> Row:
 def test_a_sweep_makes_a_row_of_each_combination_and_says_why_one_cannot_run(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--ratios", "2,4,5", "--students", "plain,keep_stem_resolution", "--max-drop", "100"]
+    options = ["--ratios", "2,4,5", "--students", "plain,keep_stem_resolution,detail_decoder"]
+    options += ["--max-drop", "100"]
     code = main(["sweep", *FLAGS, "--data", str(photos), "--output", str(tmp_path / "out"), *options])
     out = capsys.readouterr().out
     content = json.loads((tmp_path / "out" / "comparison.json").read_text())
@@ -40,6 +41,8 @@ def test_a_sweep_makes_a_row_of_each_combination_and_says_why_one_cannot_run(
     assert code == 0
     assert "ratio 5 does not divide" in rows["ratio5-plain"]["failures"][0]
     assert not (tmp_path / "out" / "ratio5-plain-seed0").exists()
+    assert "given with ratio 3 or more" in rows["ratio2-detail_decoder"]["failures"][0]
+    assert rows["ratio4-detail_decoder"]["student_macs"] > rows["ratio4-keep_stem_resolution"]["student_macs"]
     for name in ("ratio2-plain", "ratio2-keep_stem_resolution", "ratio4-plain", "ratio4-keep_stem_resolution"):
         assert rows[name]["metric"]["mean"] >= 0
     possible = [found for name, found in rows.items() if name.startswith("ratio") and found["metric"]]
@@ -99,7 +102,8 @@ def test_what_would_keep_every_combination_from_running_is_an_error(tmp_path: Pa
 
 def test_a_student_option_has_the_name_of_its_setting() -> None:
     assert student_option("keep_stride_2").keep_stride == 2
-    assert student_option("dilate_last_stage").dilate_last_stage
+    for name in ("keep_stem_resolution", "dilate_last_stage", "detail_decoder"):
+        assert getattr(student_option(name), name) is True
     with pytest.raises(ConfigError, match=r"students is keep_stride, .*keep_stride_N"):
         SweepSettings(students=("keep_stride",))
 

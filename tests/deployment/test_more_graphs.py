@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from thumbnet import ThumbNet
+from thumbnet import ThumbNet, fit
 from thumbnet.cli import main
-from thumbnet.config import ExportSettings
+from thumbnet.config import ExportSettings, StudentSettings
+from thumbnet.data.preprocessing import normalise
 from thumbnet.data.working_view import view_of
 from thumbnet.errors import ConfigError, ExportError
 
@@ -132,3 +133,22 @@ def test_the_command_says_what_was_verified_and_written(
     assert f"written: {tmp_path / 'export'}" in said
     assert main(["export", str(trained_run), *flags]) != 0
     assert "give --overwrite to replace it" in capsys.readouterr().err
+
+
+def test_a_student_that_reads_detail_answers_in_graphs_as_in_training(
+    make_export: Callable[..., Any], tiny_settings: Callable[..., Any], photos: Path, tmp_path: Path
+) -> None:
+    bundle = fit(tiny_settings(student=StudentSettings(detail_decoder=True, detail_steps=20)), quiet=True)
+    make_export(tmp_path / "export", Path(tiny_settings().output), verify_data=str(photos))
+    pictures = [Image.open(file).convert("RGB") for file in sorted((photos / "val").rglob("*.png"))]
+    thumbnails = np.stack([np.asarray(bundle.thumbnail(picture)) for picture in pictures])
+    (shares,) = open_session(tmp_path / "export" / "student.onnx").run(None, {"thumbnail": thumbnails})
+    with torch.no_grad():
+        wanted = bundle.student(normalised(thumbnails, bundle)).softmax(1).numpy()
+    assert np.abs(shares - wanted).max() < 1e-4
+
+
+def normalised(thumbnails: np.ndarray, bundle: ThumbNet) -> torch.Tensor:
+    preprocessing = bundle.description.student_preprocessing
+    values = torch.from_numpy(thumbnails.copy()).permute(0, 3, 1, 2).float() / 255
+    return normalise(values, preprocessing.mean, preprocessing.std)

@@ -14,6 +14,7 @@ SWITCHES = (
     "--student.keep_stem_resolution",
     "--student.dilate_last_stage",
     "--student.upsample",
+    "--student.detail_decoder",
     "--cache.pixels",
     "--thumbnail.eight_bit",
     "--views.dihedral",

@@ -251,6 +251,7 @@ def _is_plain_copy(run: _Finished) -> bool:
     settings = run.one.recipe.settings
     assert settings is not None
     changed = settings.student.network or settings.student.prune or settings.student.upsample
+    changed = changed or settings.student.detail_decoder
     return settings.ratio > 1 and not changed and settings.downscaler.kind != "all_information"
 
 

@@ -156,6 +156,7 @@ def _with_option(student: StudentSettings, option: StudentSettings) -> StudentSe
         keep_stem_resolution=option.keep_stem_resolution,
         keep_stride=option.keep_stride,
         dilate_last_stage=option.dilate_last_stage,
+        detail_decoder=option.detail_decoder,
     )
 
 

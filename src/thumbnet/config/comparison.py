@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from thumbnet.config.checks import require
 from thumbnet.config.networks import StudentSettings
@@ -70,7 +70,8 @@ class SweepSettings:
 
     Attributes:
         ratios: Downscale factors per side, 2 to 8.
-        students: Options of the student: `plain`, `keep_stem_resolution`, `keep_stride_N`, `dilate_last_stage`.
+        students: Options of the student: `plain`, `keep_stem_resolution`, `keep_stride_N`, `dilate_last_stage`,
+            `detail_decoder` (at ratios of 3 or more).
         seeds: Each combination is trained once with each.
         max_drop: Most that the student may lose against the teacher, in percentage points.
         timing_rounds: Rounds in which the latency of every combination is measured in turn; 0 measures none.
@@ -103,14 +104,14 @@ def student_option(name: str) -> StudentSettings:
         ConfigError: If there is none.
     """
     numbered = re.fullmatch(r"keep_stride_(\d+)", name)
-    known = "plain, keep_stem_resolution, keep_stride_N with a number, or dilate_last_stage"
-    named = name in (PLAIN, "keep_stem_resolution", "dilate_last_stage")
+    alone = ("keep_stem_resolution", "dilate_last_stage", "detail_decoder")
+    known = f"plain, {', '.join(alone)}, or keep_stride_N with a number"
+    named = name in (PLAIN, *alone)
     require(named or numbered is not None, "students", name, known)
     if numbered:
         return StudentSettings(keep_stride=int(numbered[1]))
-    return StudentSettings(
-        keep_stem_resolution=name == "keep_stem_resolution", dilate_last_stage=name == "dilate_last_stage"
-    )
+    chosen: dict[str, Any] = {option: name == option for option in alone}
+    return StudentSettings(**chosen)
 
 
 def check_seeds(seeds: Sequence[int]) -> None:

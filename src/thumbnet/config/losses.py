@@ -17,6 +17,8 @@ class LossSettings:
         kd: Weight of knowledge distillation from the teacher's logits.
         fm: Weight of feature mapping onto the teacher's features.
         em: Weight of embedding matching: what the student's last layer sees is what the teacher's sees.
+        dm: Weight of detail matching, with `student.detail_decoder`: what it decodes is the image at its size.
+        pm: Weight of pixel matching, with `student.detail_decoder`: the thumbnail is the image at its size.
         temperature: Softmax temperature of knowledge distillation.
         label_smoothing: Share of the label spread over all classes in the classification loss, 0 to 1.
     """
@@ -26,11 +28,13 @@ class LossSettings:
     kd: float = 1.0
     fm: float = 0.5
     em: float = 2.0
+    dm: float = 100.0
+    pm: float = 20.0
     temperature: float = 2.0
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("mm", "cl", "kd", "fm", "em"):
+        for name in ("mm", "cl", "kd", "fm", "em", "dm", "pm"):
             weight = getattr(self, name)
             require(isfinite(weight) and weight >= 0, f"loss.{name}", weight, "0 or more")
         require(self.temperature > 0, "loss.temperature", self.temperature, "more than 0")

@@ -14,6 +14,7 @@ FIXED_DOWNSCALERS: tuple[str, ...] = (*FIXED_FILTERS, "all_information")
 # The kinds whose natural start is something other than what PyTorch draws; MULLER's few numbers have one start only.
 STARTED_DOWNSCALERS: tuple[str, ...] = ("paper", "residual", "learned_resizer")
 Trainable = Literal["all", "norms_and_head"]
+_DETAIL_STEPS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,10 @@ class StudentSettings:
             only what comes after it becomes finer, so a later one costs less.
         dilate_last_stage: Give the last strided layer stride 1 and dilate what follows it, so that the last stage keeps
             its field of view: features twice as fine in the last stage alone.
+        detail_decoder: Begin with two learned layers that enlarge the thumbnail to twice its side and read back what
+            the downscaler hid in it: features twice as fine, for a tenth more compute than `keep_stem_resolution`.
+            For ratios of 3 or more; `loss.dm` is what both learn it from.
+        detail_steps: Steps in which downscaler and detail decoder learn that by themselves, before training.
         network: Another architecture than the teacher's, named as `teacher` is; its classes become the teacher's.
         weights: What the student starts from: `pretrained`, `random`, a `.safetensors` or `.pth` file, or the folder of
             a run (its student, or the teacher that it trained); by default the teacher's weights, and with `network`
@@ -97,6 +102,8 @@ class StudentSettings:
     keep_stem_resolution: bool = False
     keep_stride: int | None = None
     dilate_last_stage: bool = False
+    detail_decoder: bool = False
+    detail_steps: int = _DETAIL_STEPS
     network: str | None = None
     weights: str | None = None
     trainable: Trainable = "all"
@@ -118,10 +125,23 @@ class StudentSettings:
         require(plain, "student.extra_ratios", list(self.extra_ratios), "given without upsample")
         alone = "given without keep_stem_resolution, keep_stride and dilate_last_stage"
         require(not (self.upsample and finer), "student.upsample", self.upsample, alone)
+        other = finer or self.upsample or bool(self.extra_ratios) or self.trainable != "all"
+        alone = (
+            "given without keep_stem_resolution, keep_stride, dilate_last_stage, upsample, extra_ratios and trainable"
+        )
+        require(not (self.detail_decoder and other), "student.detail_decoder", self.detail_decoder, alone)
 
     def shipped(self) -> "StudentSettings":
         """What a bundle says of its student: how it is fitted, and nothing of where it came from or how it trained."""
-        return replace(self, network=None, weights=None, trainable="all", drop_path=0.0, extra_ratios=())
+        return replace(
+            self,
+            network=None,
+            weights=None,
+            trainable="all",
+            drop_path=0.0,
+            extra_ratios=(),
+            detail_steps=_DETAIL_STEPS,
+        )
 
     def _check_finer(self) -> None:
         counted = self.keep_stride is None or self.keep_stride >= 1

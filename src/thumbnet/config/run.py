@@ -17,6 +17,7 @@ MINIMUM_RATIO, MAXIMUM_RATIO = 1, 8
 UNUSED_BY_TEACHERS: tuple[str, ...] = ("ratio", "downscaler", "student", "feature_mapping", "cache", "views.per_image")
 UNUSED_BY_TEACHERS += ("thumbnail", "views.cached_flips", "unlabelled", "teacher_classes")
 UNUSED_BY_TEACHERS += ("loss.mm", "loss.cl", "loss.kd", "loss.fm", "loss.em", "loss.temperature")
+UNUSED_BY_TEACHERS += ("loss.dm", "loss.pm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +138,9 @@ class TrainSettings:
         bound, beside = self.downscaler.kind == "all_information", "with downscaler.kind all_information"
         allowed = f"left out {beside}, whose channels are those of one ratio"
         require(not (bound and others), "student.extra_ratios", others, allowed)
+        read = not self.student.detail_decoder or (self.ratio > 2 and not bound)
+        allowed = "given with ratio 3 or more, and a downscaler that makes a picture"
+        require(read, "student.detail_decoder", True, allowed)
         require(not (self.multilabel and self.unlabelled), "multilabel", True, "given without --unlabelled")
         known = self.teacher_classes in ("all", "data")
         require(known, "teacher_classes", self.teacher_classes, "all or data")

@@ -25,6 +25,7 @@ __all__ = [
     "CropMode",
     "Interpolation",
     "Preprocessing",
+    "denormalise",
     "image_to_picture",
     "levels_to_values",
     "normalise",
@@ -62,3 +63,12 @@ def normalise(
     shift = torch.tensor(mean, dtype=image.dtype, device=image.device).view(-1, 1, 1)
     scale = torch.tensor(std, dtype=image.dtype, device=image.device).view(-1, 1, 1)
     return (image - shift) / scale
+
+
+def denormalise(
+    normalised: Float[Tensor, "batch channels height width"], mean: Sequence[float], std: Sequence[float]
+) -> Float[Tensor, "batch channels height width"]:
+    """What a classifier takes to image values: `normalised · std + mean`, channel by channel."""
+    shift = torch.tensor(mean, dtype=normalised.dtype, device=normalised.device).view(-1, 1, 1)
+    scale = torch.tensor(std, dtype=normalised.dtype, device=normalised.device).view(-1, 1, 1)
+    return normalised * scale + shift

@@ -13,6 +13,7 @@ from thumbnet.networks.adapters import fit_to_side
 from thumbnet.networks.architectures import Classifier, Start, build_classifier, keep_outputs
 from thumbnet.networks.class_names import agreed_classes
 from thumbnet.networks.data_config import at_side
+from thumbnet.networks.detail_decoder import tapped_student
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.feature_mapping import Decoder, FeatureMapping, build_decoders
 from thumbnet.networks.multi_resolution import other_sides
@@ -122,7 +123,7 @@ def assemble(
     start_at_finer_pixels(student, before, settings.ratio)
     pair = Pair(
         build_downscaler(settings.downscaler, settings.ratio),
-        TappedNetwork(student, student_layers, layers, embedding=tap_embedding),
+        tapped_student(student, student_layers, layers, tap_embedding),
         FeatureMapping(decoders),
         statistics_of(start.mean, channels),
         statistics_of(start.std, channels),

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from thumbnet.data.preprocessing import normalise
+from thumbnet.data.preprocessing import denormalise, normalise
 from thumbnet.networks.downscaler import to_8bit
 from thumbnet.networks.feature_mapping import FeatureMapping
 from thumbnet.networks.multi_resolution import OtherSides
-from thumbnet.networks.taps import Features, TappedNetwork
+from thumbnet.networks.taps import DETAIL, Features, TappedNetwork
 
 
 class PairOutput(NamedTuple):
@@ -24,6 +24,7 @@ class PairOutput(NamedTuple):
         features: The student's tapped features, by layer.
         decoded: The same at the teacher's size.
         other_logits: The student's at other sides, in training where it has any.
+        detail: What the student's detail decoder makes of the thumbnail, about in [0, 1]; None where it has none.
     """
 
     thumbnail: Tensor
@@ -31,6 +32,7 @@ class PairOutput(NamedTuple):
     features: Features
     decoded: Features
     other_logits: tuple[Tensor, ...] = ()
+    detail: Tensor | None = None
 
 
 class Pair(nn.Module):
@@ -105,4 +107,7 @@ class Pair(nn.Module):
         others: tuple[Tensor, ...] = ()
         if self.training and self.other_sides is not None:
             others = self.other_sides(self.student.network, image)
-        return PairOutput(thumbnail[:, :3], logits, features, self.feature_mapping(features), others)
+        decoded, detail = self.feature_mapping(features), features.pop(DETAIL, None)
+        if detail is not None:
+            detail = denormalise(detail, self.mean, self.std)
+        return PairOutput(thumbnail[:, :3], logits, features, decoded, others, detail)

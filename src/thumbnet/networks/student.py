@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from thumbnet.config import StudentSettings
 from thumbnet.errors import NetworkError
 from thumbnet.networks.adapters import adapter_for, any_side, fit_to_side, head_names
+from thumbnet.networks.detail_decoder import ENLARGEMENT, add_detail_decoder
 from thumbnet.networks.strides import StridedStep, dilate_after, keep_step, strided_steps
 from thumbnet.networks.taps import LayerTrace, trace_layers
 
@@ -86,7 +87,9 @@ def fit_student(
         advice = f"this network's branches need the stride: {other}leave it out and give a smaller --ratio"
         raise NetworkError(f"student.{option}: {error}; {advice}") from error
     try:
-        fit_to_side(network, thumbnail_side)
+        fit_to_side(network, thumbnail_side * (ENLARGEMENT if settings.detail_decoder else 1))
+        if settings.detail_decoder:
+            add_detail_decoder(network)
         at_thumbnail_side = trace_layers(network, thumbnail_side)
     except (NetworkError, ArithmeticError, RuntimeError, ValueError, AssertionError) as error:
         smallest = smallest_side(network, thumbnail_side, image_side)
@@ -151,6 +154,7 @@ def in_words(settings: StudentSettings) -> str | None:
     parts = [f"network {settings.network}"] if settings.network else []
     parts += [option] if (option := option_name(settings)) else []
     parts += ["upsample"] if settings.upsample else []
+    parts += ["detail_decoder"] if settings.detail_decoder else []
     parts += [f"prune {settings.prune:g}"] if settings.prune else []
     return ", ".join(parts) or None
 

@@ -16,6 +16,7 @@ from thumbnet.networks.adapters import adapter_for, head_names
 
 Features = dict[str, Tensor]
 EMBEDDING = "embedding"  # the key of what the last layer sees
+DETAIL = "detail"  # the key of what a student's detail decoder gives
 
 
 class TappedNetwork(nn.Module):

@@ -38,6 +38,8 @@ TERMS = {
     "kd": "knowledge distillation",
     "fm": "feature mapping",
     "em": "embedding matching",
+    "dm": "detail matching",
+    "pm": "pixel matching",
 }
 
 

@@ -1,0 +1,108 @@
+"""Before training, downscaler and detail decoder learn to write and read detail; a stopped run does not do so again."""
+
+from collections.abc import Callable, Iterator
+from itertools import repeat
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from bundle_weights import same, weights
+from thumbnet import StepTensors, Term, fit
+from thumbnet.config import DownscalerSettings, LossSettings, StudentSettings, TrainSettings
+from thumbnet.detail_start import start_detail
+from thumbnet.losses import pixel_matching
+from thumbnet.networks.assembly import assemble
+from thumbnet.networks.detail_decoder import DetailDecoder, decoder_of
+from thumbnet.networks.pair import Pair
+from thumbnet.progress import Announcer
+from thumbnet.run_folder import RunFolder
+
+Settings = Callable[..., TrainSettings]
+
+
+@pytest.fixture
+def stripes() -> Tensor:
+    """Stripes and checks of 4 px and finer, which a thumbnail of ratio 4 averages away."""
+    torch.manual_seed(0)
+    coarse = torch.rand(8, 3, 16, 16).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    return (0.25 + 0.5 * coarse).clamp(0, 1)
+
+
+def pair_of(settings: TrainSettings) -> Pair:
+    return assemble(settings, ("flat", "round"), tap_features=False).pair
+
+
+def unread(pair: Pair, image: Tensor) -> float:
+    with torch.no_grad():
+        detail = pair.eval()(image).detail
+    assert detail is not None
+    return float(pixel_matching(detail, image))
+
+
+def test_what_the_thumbnail_alone_cannot_say_is_written_and_read(tiny_settings: Settings, stripes: Tensor) -> None:
+    left = {}
+    for kind in ("bicubic", "residual"):
+        torch.manual_seed(0)
+        settings = tiny_settings(student=StudentSettings(detail_decoder=True), downscaler=DownscalerSettings(kind=kind))
+        pair = pair_of(settings)
+        before = unread(pair, stripes)
+        start_detail(pair, repeat(stripes), 200, 4, LossSettings(), Announcer(quiet=True))
+        left[kind] = unread(pair, stripes) / before
+    assert left["residual"] < 0.9 * left["bicubic"] <= 0.9
+
+
+def test_the_student_itself_stays_as_it_was(tiny_settings: Settings, stripes: Tensor) -> None:
+    pair = pair_of(tiny_settings(student=StudentSettings(detail_decoder=True)))
+    before = {name: value.clone() for name, value in pair.student.network.state_dict().items()}
+    start_detail(pair, repeat(stripes), 3, 4, LossSettings(), Announcer(quiet=True))
+    changed = {
+        name for name, value in pair.student.network.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert changed and all(name.startswith("detail_decoder.") for name in changed)
+    assert all(weight.grad is None for weight in pair.parameters())
+
+
+def test_it_takes_as_many_batches_as_its_steps_need(tiny_settings: Settings, stripes: Tensor) -> None:
+    taken = []
+
+    def images() -> Iterator[Tensor]:
+        while True:
+            taken.append(1)
+            yield stripes
+
+    pair = pair_of(tiny_settings(student=StudentSettings(detail_decoder=True)))
+    start_detail(pair, images(), 6, 4, LossSettings(), Announcer(quiet=True))
+    assert len(taken) == 2
+
+
+def test_a_run_with_one_ships_it_and_resumes_without_starting_again(tiny_settings: Settings, tmp_path: Path) -> None:
+    settings = tiny_settings(student=StudentSettings(detail_decoder=True, detail_steps=6))
+    calls: list[int] = []
+
+    def counted(step: StepTensors) -> Tensor:
+        calls.append(1)
+        if len(calls) == stop_at:
+            raise KeyboardInterrupt
+        return step.student_logits.sum() * 0
+
+    stop_at, terms = 0, {"counted": Term(1.0, counted, needs_teacher=False)}
+    whole = fit(settings, output=tmp_path / "whole", terms=terms, quiet=True)
+    assert whole.description.student.detail_decoder
+    stop_at, calls = 5, []
+    with pytest.raises(KeyboardInterrupt):
+        fit(settings, terms=terms, quiet=True)
+    stop_at = 0
+    fit(settings, terms=terms, resume=True, quiet=True)
+    assert same(weights(tmp_path / "whole"), weights(settings.output))
+    assert {"dm", "pm"} < RunFolder(settings.output).read_metrics()[0].keys()
+
+
+def test_a_fixed_filter_is_read_too(tiny_settings: Settings) -> None:
+    student = StudentSettings(detail_decoder=True, detail_steps=4)
+    bundle = fit(tiny_settings(student=student, downscaler=DownscalerSettings(kind="bicubic"), epochs=1), quiet=True)
+    start = DetailDecoder().state_dict()
+    found = decoder_of(bundle.student)
+    assert found is not None
+    assert not torch.equal(found.write.weight, start["write.weight"])
