@@ -127,3 +127,22 @@ def transfer(result: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     full = 100 * retrieval["means"]["image"]["average_precision"]
     return "\n".join([*lines, "", f"Full pictures have an average precision of {full:.1f}.\n"])
+
+
+def stored_thumbnails(result: dict[str, Any]) -> str:
+    """What students make of stored thumbnails, ours beside others."""
+    first, formats = result["first"], result["formats"]
+    others = [run for run in next(iter(formats.values()))["runs"] if run != first]
+    names = [run.rpartition("-seed")[0] for run in (first, *others)]
+    lines = [
+        "### The same students on stored thumbnails\n",
+        f"Top-1 and bytes of a thumbnail in each format, none trained on compressed ones; {names[0]} ahead by points [95% interval].\n",
+        f"| format | {' | '.join(f'{name} | bytes' for name in names)} | {' | '.join(f'ahead of {name}' for name in names[1:])} |",
+        f"| --- | {' | '.join(['---: | ---:'] * len(names))} | {' | '.join(['---:'] * len(others))} |",
+    ]
+    for form, found in formats.items():
+        runs = [found["runs"][run] for run in (first, *others)]
+        cells = [f"{100 * run['top1']:.1f} | {run['bytes']:,}" for run in runs]
+        cells += [_points(found["paired_differences"][other]) for other in others]
+        lines.append(f"| {form} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])

@@ -40,6 +40,12 @@ def render() -> str:
             "study_imagenette_fine_long",
             study_results.study_of("The same with finer features, 16 epochs on four views, half the learning rate"),
         ),
+        (
+            "study_imagenette_detail",
+            study_results.study_of("Detail hidden in the thumbnail: six epochs on two views, half the learning rate"),
+        ),
+        ("stored_thumbnails", study_results.stored_thumbnails),
+        ("study_imagenette_detail_long", study_results.study_of("The same student for ten epochs")),
         ("study_imagenette_lr", study_results.study_of("The first table's plain student at half the learning rate")),
         (
             "study_imagenette_ratio2",

@@ -120,3 +120,16 @@ def test_a_sheet_of_runs_on_other_pictures_is_refused(trained_run: Path, tmp_pat
     (tmp_path / "other" / "config.yaml").write_text("teacher: x")
     with pytest.raises(SystemExit, match="evaluated on other pictures"):
         script("sheet").main([str(trained_run), str(tmp_path / "other"), "--output", str(tmp_path / "sheet.png")])
+
+
+def test_students_are_compared_on_stored_thumbnails_in_every_format(trained_run: Path, tmp_path: Path) -> None:
+    output = tmp_path / "stored.json"
+    arguments = [str(trained_run), str(trained_run), "--formats", "png,jpeg:50", "--output", str(output)]
+    script("stored_thumbnails").main(arguments)
+    result = json.loads(output.read_text())
+    evaluation = json.loads((trained_run / "evaluation.json").read_text())
+    name = trained_run.name
+    assert result["formats"]["png"]["runs"][name]["top1"] == pytest.approx(evaluation["student"]["top1"])
+    assert result["formats"]["png"]["runs"][name]["bytes"] == pytest.approx(evaluation["bytes"]["thumbnail"], abs=1)
+    assert result["formats"].keys() == {"png", "jpeg:50"}
+    assert result["pictures"] == 12
