@@ -17,8 +17,15 @@ from safetensors.torch import load_file
 
 from conftest import tiny_values, write_photos
 from several_processes import stopping
-from thumbnet import fit, train_teacher
-from thumbnet.config import CacheSettings, LossSettings, OptimizerSettings, TrainSettings, ViewSettings
+from thumbnet import fit, processes, train_teacher
+from thumbnet.config import (
+    CacheSettings,
+    LossSettings,
+    OptimizerSettings,
+    StudentSettings,
+    TrainSettings,
+    ViewSettings,
+)
 from thumbnet.run_folder import RunFolder
 
 # Each of several processes imports all of PyTorch: slow where other things run beside.
@@ -70,6 +77,10 @@ def cases(data: Path, folder: Path) -> dict[str, dict[str, Any]]:
         # The last layers get no gradient, and must not be waited for.
         "features": {"settings": settings("features", loss=LossSettings(cl=0.0, kd=0.0), epochs=1)},
         "no_average": {"settings": settings("no_average", optimizer=OptimizerSettings(ema_decay=0.0), epochs=1)},
+        # What comes before training does not depend on it either.
+        "detail": {
+            "settings": settings("detail", student=StudentSettings(detail_decoder=True, detail_steps=6), epochs=1)
+        },
         "apart": {"settings": settings("apart", sync_batchnorm=False)},
         "teacher": {"settings": settings("teacher"), "teacher": True},
     }
@@ -113,12 +124,30 @@ def student(run: Path) -> dict[str, torch.Tensor]:
     return load_file(run / "bundle" / "student.safetensors")
 
 
-@pytest.mark.parametrize("name", ["uneven", "cached", "features", "no_average", "teacher"])
+@pytest.mark.parametrize("name", ["uneven", "cached", "features", "no_average", "detail", "teacher"])
 def test_two_processes_have_the_curve_of_one(name: str, runs: dict[str, Path]) -> None:
     one, two = (curve(runs[count] / name) for count in ("one", "two"))
     assert len(one) == len(two) > 0
     for expected, found in zip(one, two, strict=True):
         assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_weights_become_the_mean_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, other = (torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)) for _ in range(2))
+    other[1].running_mean = torch.arange(4.0)
+    wanted = [(one + two) / 2 for one, two in zip(own.parameters(), other.parameters(), strict=True)]
+    others = iter([list(other.buffers())[:2], list(other.parameters())])
+
+    def all_reduce(joined: torch.Tensor) -> None:
+        joined.add_(torch.cat([value.detach().flatten() for value in next(others)]))
+
+    monkeypatch.setattr(processes, "several", lambda: True)
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(processes.distributed, "all_reduce", all_reduce)
+    processes.average_weights(own)
+    for found, expected in zip(own.parameters(), wanted, strict=True):
+        torch.testing.assert_close(found, expected)
+    assert torch.equal(own[1].running_mean, torch.arange(4.0) / 2)
 
 
 def test_batch_norm_saw_the_whole_batch(runs: dict[str, Path]) -> None:

@@ -171,7 +171,7 @@ def _starting_state(
         whole = training_loader(dataset, training_order(plan.train, settings), LoaderSettings(workers=0))
         pair.downscaler.calibrate(to_image(next(iter(whole)), device))
     if settings.student.detail_decoder and settings.student.detail_steps and not plan.run.checkpoint.exists():
-        _start_detail(plan, pair, order, loader, device)
+        _start_detail(plan, pair, loader, device)
     optimizer = build_optimizer(pair, settings.optimizer, settings.lr)
     average: ModelEmaV3 | None = None
     if settings.optimizer.ema_decay:
@@ -185,20 +185,20 @@ def _starting_state(
     )
 
 
-def _start_detail(
-    plan: Plan, pair: Pair, order: EpochOrder | StreamOrder, loader: DataLoader[Batch], device: torch.device
-) -> None:
-    """Each process with its part of the batches; the mean of what they find is where all of them begin."""
+def _start_detail(plan: Plan, pair: Pair, loader: DataLoader[Batch], device: torch.device) -> None:
+    """The same whole batches in every process, so that all begin with the same networks."""
+    settings = plan.settings
+    order = training_order(plan.train, settings)
+    whole = training_loader(loader.dataset, order, LoaderSettings(workers=loader.num_workers))
 
     def images() -> Iterator[Tensor]:
         for epoch in count():
             order.epoch, order.start = epoch, 0
-            for batch in loader:
+            for batch in whole:
                 yield to_image(batch, device)
 
-    student = plan.settings.student
-    start_detail(pair, images(), student.detail_steps, plan.settings.ratio, plan.settings.loss, plan.announcer)
-    processes.average_weights(pair)
+    start_detail(pair, images(), settings.student.detail_steps, settings.ratio, settings.loss, plan.announcer)
+    processes.average_weights(pair)  # devices may have rounded in other ways
 
 
 def _take_over(plan: Plan, state: TrainingState) -> None:
