@@ -76,12 +76,17 @@ def stored(run: Path, formats: dict[str, ThumbnailFormat]) -> dict[str, Any]:
     right: dict[str, list[Tensor]] = {name: [] for name in formats}
     sizes: dict[str, list[int]] = {name: [] for name in formats}
     for batch in announcer.track(loader, len(loader), run.name):
-        thumbnails = [image_to_picture(values) for values in bundle.thumbnails(to_image(batch, torch.device("cpu")))]
+        values = bundle.thumbnails(to_image(batch, torch.device("cpu")))
+        thumbnails = [image_to_picture(one) for one in values]
+        as_made = bundle.logits(values).argmax(dim=1) == batch.label
         for name, stored_as in formats.items():
             contents = [encode(thumbnail, stored_as) for thumbnail in thumbnails]
+            sizes[name] += [len(content) for content in contents]
+            if stored_as.lossless:
+                right[name].append(as_made)
+                continue
             read = torch.stack([picture_to_image(decode(content)) for content in contents])
             right[name].append(bundle.logits(read).argmax(dim=1) == batch.label)
-            sizes[name] += [len(content) for content in contents]
     return {
         "right": {name: torch.cat(parts).double().numpy() for name, parts in right.items()},
         "bytes": {name: round(float(np.mean(found))) for name, found in sizes.items()},

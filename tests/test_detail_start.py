@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bundle_weights import same, weights
+from command_line import Run
 from thumbnet import StepTensors, Term, fit
 from thumbnet.config import DownscalerSettings, LossSettings, StudentSettings, TrainSettings
 from thumbnet.detail_start import start_detail
@@ -97,6 +98,20 @@ def test_a_run_with_one_ships_it_and_resumes_without_starting_again(tiny_setting
     fit(settings, terms=terms, resume=True, quiet=True)
     assert same(weights(tmp_path / "whole"), weights(settings.output))
     assert {"dm", "pm"} < RunFolder(settings.output).read_metrics()[0].keys()
+
+
+def test_compressing_what_is_read_is_warned_about(
+    tiny_settings: Settings, photos: Path, tmp_path: Path, thumbnet: Run
+) -> None:
+    settings = tiny_settings(student=StudentSettings(detail_decoder=True, detail_steps=4), epochs=1)
+    fit(settings, quiet=True)
+    said = {}
+    for form in ("png", "jpeg"):
+        archive = ("thumbnail", settings.output, photos / "val", tmp_path / form, "--format", form, "--workers", 1)
+        code, _, said[form] = thumbnet(*archive, "--allow-code")
+        assert code == 0, said[form]
+    assert "takes away detail" in " ".join(said["jpeg"].split())
+    assert "takes away detail" not in " ".join(said["png"].split())
 
 
 def test_a_fixed_filter_is_read_too(tiny_settings: Settings) -> None:

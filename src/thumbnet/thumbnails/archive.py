@@ -37,6 +37,9 @@ class Engine(Protocol):
         ...
 
 
+KEEP_DETAIL = "give --format png or lossless webp, or measure it: thumbnet evaluate RUN --formats jpeg:90"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ArchiveResult:
     """What became of an archive.
@@ -85,6 +88,8 @@ def thumbnail_archive(
     with folder.locked():
         folder.begin(made_with(settings, work), resume=resume, overwrite=overwrite)
         announcer.say(f"thumbnails of {source.description} to {folder.root}")
+        if bundle.description.student.detail_decoder and not work.stored_as.lossless:
+            announcer.warn(f"{work.stored_as} takes away detail that this bundle's student reads; {KEEP_DETAIL}")
         tally = Tally()
         with shown(announcer, tally, BlockCount(source)) as display:
             engine = _engine(settings, work, device)
