@@ -10,7 +10,8 @@ from torch import Tensor
 
 from bundle_weights import same, weights
 from command_line import Run
-from thumbnet import StepTensors, Term, fit
+from stopping_term import stopping_at
+from thumbnet import fit
 from thumbnet.config import DownscalerSettings, LossSettings, StudentSettings, TrainSettings
 from thumbnet.detail_start import start_detail
 from thumbnet.losses import pixel_matching
@@ -78,24 +79,16 @@ def test_it_takes_as_many_batches_as_its_steps_need(tiny_settings: Settings, str
     assert len(taken) == 2
 
 
-def test_a_run_with_one_ships_it_and_resumes_without_starting_again(tiny_settings: Settings, tmp_path: Path) -> None:
+def test_a_run_with_one_ships_it_and_resumes_without_starting_again(
+    tiny_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = tiny_settings(student=StudentSettings(detail_decoder=True, detail_steps=6))
-    calls: list[int] = []
-
-    def counted(step: StepTensors) -> Tensor:
-        calls.append(1)
-        if len(calls) == stop_at:
-            raise KeyboardInterrupt
-        return step.student_logits.sum() * 0
-
-    stop_at, terms = 0, {"counted": Term(1.0, counted, needs_teacher=False)}
-    whole = fit(settings, output=tmp_path / "whole", terms=terms, quiet=True)
+    whole = fit(settings, output=tmp_path / "whole", terms=stopping_at(), quiet=True)
     assert whole.description.student.detail_decoder
-    stop_at, calls = 5, []
     with pytest.raises(KeyboardInterrupt):
-        fit(settings, terms=terms, quiet=True)
-    stop_at = 0
-    fit(settings, terms=terms, resume=True, quiet=True)
+        fit(settings, terms=stopping_at(5), quiet=True)
+    monkeypatch.delattr("thumbnet.preparation.start_detail")
+    fit(settings, terms=stopping_at(), resume=True, quiet=True)
     assert same(weights(tmp_path / "whole"), weights(settings.output))
     assert {"dm", "pm"} < RunFolder(settings.output).read_metrics()[0].keys()
 

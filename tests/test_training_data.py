@@ -14,6 +14,7 @@ from torch import Tensor
 
 from conftest import tiny_values
 from row_makers import write_parquet, write_shards, write_table
+from stopping_term import stopping_at
 from thumbnet import StepTensors, Term, ThumbNet, fit, train_teacher
 from thumbnet.config import DownscalerSettings, LossSettings, OptimizerSettings, ViewSettings
 from thumbnet.data.preprocessing import picture_to_image
@@ -234,22 +235,13 @@ def test_a_streamed_teacher_is_trained(shards: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("stop_at", [4, 6])
 def test_a_streamed_run_that_was_stopped_ends_with_the_same_weights(shards: Path, tmp_path: Path, stop_at: int) -> None:
     """Stopped within an epoch, where every step has a checkpoint."""
-    calls: list[int] = []
-
-    def stop(step: StepTensors) -> Tensor:
-        calls.append(1)
-        if len(calls) == stop_at:
-            raise KeyboardInterrupt
-        return step.student_logits.sum() * 0
-
-    silent = {"stop": Term(1.0, lambda step: step.student_logits.sum() * 0, needs_teacher=False)}
-    fit(**streamed(shards, tmp_path / "whole"), terms=silent, quiet=True)
+    fit(**streamed(shards, tmp_path / "whole"), terms=stopping_at(), quiet=True)
     stopped = streamed(shards, tmp_path / "stopped", checkpoint_minutes=1e-9)
     with pytest.raises(KeyboardInterrupt):
-        fit(**stopped, terms={"stop": Term(1.0, stop, needs_teacher=False)}, quiet=True)
+        fit(**stopped, terms=stopping_at(stop_at), quiet=True)
     state = torch.load(tmp_path / "stopped" / "checkpoints" / "last" / "state.pt", weights_only=True)
     assert state["position"]["step"] == stop_at - 1
-    fit(**stopped, terms=silent, resume=True, quiet=True)
+    fit(**stopped, terms=stopping_at(), resume=True, quiet=True)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "stopped"))
     assert metrics_of(tmp_path / "whole") == metrics_of(tmp_path / "stopped")
 

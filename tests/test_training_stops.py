@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 from bundle_weights import same, weights
-from thumbnet import StepTensors, Term, fit
+from stopping_term import stopping_at
+from thumbnet import fit
 from thumbnet.config import (
     FeatureMappingSettings,
     StudentSettings,
@@ -30,21 +30,10 @@ def test_another_network_with_all_that_draws_and_freezes_resumes_exactly(
         network="timm/test_resnet", weights="random", trainable="norms_and_head", drop_path=0.3, extra_ratios=(2,)
     )
     settings = tiny_settings(student=student, feature_mapping=FeatureMappingSettings(), batch_size=12)
-    calls: list[int] = []
-
-    def counted(step: StepTensors) -> Tensor:
-        calls.append(1)
-        if len(calls) == stop_at:
-            raise KeyboardInterrupt
-        return step.student_logits.sum() * 0
-
-    stop_at, terms = 0, {"counted": Term(1.0, counted, needs_teacher=False)}
-    fit(settings, output=tmp_path / "whole", terms=terms, quiet=True)
-    stop_at, calls = 3, []
+    fit(settings, output=tmp_path / "whole", terms=stopping_at(), quiet=True)
     with pytest.raises(KeyboardInterrupt):
-        fit(settings, terms=terms, quiet=True)
-    stop_at = 0
-    fit(settings, terms=terms, resume=True, quiet=True)
+        fit(settings, terms=stopping_at(3), quiet=True)
+    fit(settings, terms=stopping_at(), resume=True, quiet=True)
     assert same(weights(tmp_path / "whole"), weights(settings.output))
     evaluation = RunFolder(settings.output).read_evaluation()
     assert evaluation is not None
@@ -55,21 +44,11 @@ def test_another_network_with_all_that_draws_and_freezes_resumes_exactly(
 def test_resuming_a_stopped_run_ends_with_the_same_weights(tiny_settings: Settings, tmp_path: Path) -> None:
     whole, stopped = tiny_settings(output=str(tmp_path / "whole"), epochs=3), tiny_settings(epochs=3)
     fit(whole, quiet=True)
-
-    def stop_in_the_second_epoch(step: StepTensors) -> Tensor:
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return step.student_logits.sum() * 0
-
-    calls: list[int] = []
-    silent = {"stop": Term(1.0, lambda step: step.student_logits.sum() * 0, needs_teacher=False)}
-    fit(tiny_settings(output=str(tmp_path / "with-term"), epochs=3), terms=silent, quiet=True)
-    stopping = {"stop": Term(1.0, stop_in_the_second_epoch, needs_teacher=False)}
+    fit(tiny_settings(output=str(tmp_path / "with-term"), epochs=3), terms=stopping_at(), quiet=True)
     with pytest.raises(KeyboardInterrupt):
-        fit(stopped, terms=stopping, quiet=True)
+        fit(stopped, terms=stopping_at(5), quiet=True)
     assert len(RunFolder(stopped.output).read_metrics()) == 1
-    fit(stopped, terms=silent, resume=True, quiet=True)
+    fit(stopped, terms=stopping_at(), resume=True, quiet=True)
     assert same(weights(tmp_path / "with-term"), weights(stopped.output))
     whole_metrics, resumed_metrics = (
         RunFolder(path).read_metrics() for path in (tmp_path / "with-term", stopped.output)
