@@ -160,6 +160,18 @@ def test_a_cached_epoch_never_runs_the_teacher(
     assert same(weights(tmp_path / "first"), weights(tmp_path / "second"))
 
 
+def test_a_run_with_fewer_losses_reads_the_cache_of_one_with_all(
+    tiny_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, fewer = CacheSettings(folder=str(tmp_path / "cache")), LossSettings(fm=0)
+    alone = tiny_settings(output=str(tmp_path / "alone"), cache=CacheSettings(folder=str(tmp_path / "own")), loss=fewer)
+    fit(alone, quiet=True)
+    fit(tiny_settings(output=str(tmp_path / "all"), cache=cache), quiet=True)
+    monkeypatch.delattr(Teacher, "forward")
+    fit(replace(alone, output=str(tmp_path / "shared"), cache=cache), quiet=True)
+    assert same(weights(tmp_path / "alone"), weights(tmp_path / "shared"))
+
+
 def test_stored_pixels_change_nothing(tiny_settings: Settings, tmp_path: Path) -> None:
     for name, pixels in (("stored", True), ("read", False)):
         cache = CacheSettings(folder=str(tmp_path / name / "cache"), pixels=pixels)

@@ -18,7 +18,7 @@ from thumbnet.data.batches import Batch, LoaderSettings, ViewDataset, every_view
 from thumbnet.data.labelled import Pictures
 from thumbnet.data.mixing import BatchChange, Mix
 from thumbnet.data.preprocessing import Preprocessing, normalise
-from thumbnet.data.teacher_cache import TeacherCache
+from thumbnet.data.teacher_cache import PIXELS, TeacherCache, find_complete
 from thumbnet.errors import TrainingError
 from thumbnet.networks.assembly import Assembly
 from thumbnet.networks.taps import Features
@@ -139,13 +139,16 @@ def open_cache(
     classes: int,
     announcer: Announcer,
 ) -> TeacherCache:
-    """The cache for this teacher, data and views, as far as it is filled."""
+    """The cache for this teacher, data and views, as far as it is filled; a complete one that holds more will do."""
     layers = tuple(assembly.feature_shapes)
-    key = cache_key(assembly.teacher, settings, assembly.preprocessing, layers, fingerprint, precision)
+    asked = cache_key(assembly.teacher, settings, assembly.preprocessing, fingerprint, precision)
     shapes = {LOGITS: (classes,), **assembly.feature_shapes}
     side = assembly.preprocessing.image_side
     pixels_shape = (3, side, side) if settings.cache.pixels else None
-    return TeacherCache(folder / key, rows, shapes, settings.cache.limit_gb * GIGABYTE, announcer.say, pixels_shape)
+    own = folder / digest_of({"asked": asked, "layers": layers})
+    place = find_complete(folder, asked, rows, (*shapes, PIXELS) if pixels_shape else shapes) or own
+    limit_bytes = settings.cache.limit_gb * GIGABYTE
+    return TeacherCache(place, rows, shapes, limit_bytes, announcer.say, pixels_shape, asked)
 
 
 @torch.no_grad()
@@ -182,15 +185,13 @@ def cache_key(
     teacher: Teacher,
     settings: TrainSettings,
     preprocessing: Preprocessing,
-    layers: tuple[str, ...],
     fingerprint: str,
     precision: str,
 ) -> str:
-    """A name that changes whenever an answer could: teacher weights, layers, data, views, precision, versions."""
+    """A name that changes whenever an answer could: teacher weights, data, views, precision, versions."""
     views = {name: value for name, value in asdict(settings.views).items() if name not in CHANGED_LATER}
     what = {
         "teacher": settings.teacher,
-        "layers": layers,
         "data": fingerprint,
         "views": views,
         "seed": settings.seed,

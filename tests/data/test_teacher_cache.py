@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from teacher_answers import OpenCache, answers, filled_cache, rows_of
+from thumbnet.data.teacher_cache import find_complete
 
 # Reading and writing.
 
@@ -119,3 +120,39 @@ def test_a_cache_with_a_lost_or_cut_array_is_filled_anew(size_bytes: int | None,
     cache.append(answers(10))
     cache.save()
     assert torch.equal(rows_of(open_cache(), 9)["logits"], answers(10)["logits"][[9]].half().float())
+
+
+# Caches that hold more than is asked for.
+
+
+@pytest.mark.parametrize("names", [["logits"], ["logits", "stage.1"], []])
+def test_a_complete_cache_of_the_same_question_serves_whoever_needs_less(
+    names: list[str], open_cache: OpenCache
+) -> None:
+    cache = open_cache(asked="question")
+    cache.append(answers(10))
+    cache.save()
+    assert find_complete(cache.folder.parent, "question", 10, names) == cache.folder
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows", "names"),
+    [("another", 10, ["logits"]), ("question", 11, ["logits"]), ("question", 10, ["logits", "pixels"])],
+)
+def test_a_cache_of_another_question_or_size_or_without_an_array_serves_nobody(
+    asked: str, rows: int, names: list[str], open_cache: OpenCache
+) -> None:
+    cache = open_cache(asked="question")
+    cache.append(answers(10))
+    cache.save()
+    assert find_complete(cache.folder.parent, asked, rows, names) is None
+
+
+def test_a_cache_that_is_not_complete_serves_nobody_else(open_cache: OpenCache) -> None:
+    cache = open_cache(asked="question")
+    cache.append({name: value[:9] for name, value in answers(10).items()})
+    cache.save()
+    assert find_complete(cache.folder.parent, "question", 10, ["logits"]) is None
+    (cache.folder / "state.json").write_bytes(b"{")
+    assert find_complete(cache.folder.parent, "question", 10, ["logits"]) is None
+    assert find_complete(cache.folder / "missing", "question", 10, ["logits"]) is None

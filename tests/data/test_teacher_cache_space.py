@@ -156,7 +156,7 @@ def test_a_full_disk_while_saving_is_a_storage_error_and_keeps_the_last_position
         patch.setattr(os, "fsync", full_disk)
         with pytest.raises(StorageError):
             cache.save()
-    assert json.loads((cache.folder / "state.json").read_text()) == {"filled": 3, "rows": 10}
+    assert json.loads((cache.folder / "state.json").read_text()) == {"filled": 3, "rows": 10, "asked": ""}
 
 
 def test_a_place_that_may_not_be_written_to_is_a_config_error(open_cache: OpenCache, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ class TeacherCache:
         limit_bytes: Most bytes that all caches beside this one, and it, may take.
         announce: Called with one line before any space is taken.
         pixels_shape: Shape of one view's pixels, to keep them too; later epochs then read no pictures.
+        asked: Name of teacher, data and views alone: caches of one name differ only in which answers they hold.
 
     Raises:
         ConfigError: If this cache alone would not fit the limit.
@@ -51,8 +53,10 @@ class TeacherCache:
         limit_bytes: float,
         announce: Callable[[str], None],
         pixels_shape: tuple[int, ...] | None = None,
+        asked: str = "",
     ) -> None:
         self.folder = folder
+        self.asked = asked
         self.rows = rows
         row_bytes = sum(BYTES_PER_VALUE * int(np.prod(shape)) for shape in shapes.values())
         row_bytes += int(np.prod(pixels_shape)) if pixels_shape else 0
@@ -124,14 +128,39 @@ class TeacherCache:
         return array
 
     def _recall_filled(self) -> int:
-        try:
-            state = json.loads((self.folder / STATE_FILE).read_text())
-            return int(state["filled"]) if state["rows"] == self.rows else 0
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0
+        state = _state_of(self.folder)
+        filled = state.get("filled")
+        return filled if isinstance(filled, int) and state.get("rows") == self.rows else 0
 
     def _remember(self) -> None:
-        write_atomically(self.folder / STATE_FILE, json.dumps({"filled": self.filled, "rows": self.rows}).encode())
+        state = {"filled": self.filled, "rows": self.rows, "asked": self.asked}
+        write_atomically(self.folder / STATE_FILE, json.dumps(state).encode())
+
+
+def find_complete(parent: Path, asked: str, rows: int, names: Iterable[str]) -> Path | None:
+    """A complete cache that holds at least these arrays, None where there is none.
+
+    Args:
+        parent: Folder of caches.
+        asked: Name of teacher, data and views; see `TeacherCache`.
+        rows: Number of views.
+        names: Arrays that are wanted, pixels included.
+    """
+    wanted = list(names)
+    for path in sorted(parent.glob(f"*/{STATE_FILE}")):
+        held = all((path.parent / f"{name}.npy").is_file() for name in wanted)
+        if held and _state_of(path.parent) == {"filled": rows, "rows": rows, "asked": asked}:
+            return path.parent
+    return None
+
+
+def _state_of(folder: Path) -> dict[str, Any]:
+    """What the file of the state says, nothing where it is missing or no state."""
+    try:
+        state = json.loads((folder / STATE_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
 
 
 def _take_space(path: Path, start: int, size_bytes: int) -> None:
