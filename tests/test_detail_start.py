@@ -12,16 +12,18 @@ from bundle_weights import same, weights
 from command_line import Run
 from stopping_term import stopping_at
 from thumbnet import fit
-from thumbnet.config import DownscalerSettings, LossSettings, StudentSettings, TrainSettings
+from thumbnet.config import DownscalerSettings, LossSettings, StudentSettings, ThumbnailSettings, TrainSettings
 from thumbnet.detail_start import start_detail
 from thumbnet.losses import pixel_matching
 from thumbnet.networks.assembly import assemble
+from thumbnet.networks.codec_noise import CodecNoise
 from thumbnet.networks.detail_decoder import DetailDecoder, decoder_of
 from thumbnet.networks.pair import Pair
 from thumbnet.progress import Announcer
 from thumbnet.run_folder import RunFolder
 
 Settings = Callable[..., TrainSettings]
+NO_NOISE = CodecNoise(ThumbnailSettings(), seed=0)
 
 
 @pytest.fixture
@@ -50,15 +52,29 @@ def test_what_the_thumbnail_alone_cannot_say_is_written_and_read(tiny_settings: 
         settings = tiny_settings(student=StudentSettings(detail_decoder=True), downscaler=DownscalerSettings(kind=kind))
         pair = pair_of(settings)
         before = unread(pair, stripes)
-        start_detail(pair, repeat(stripes), 200, 4, LossSettings(), Announcer(quiet=True))
+        start_detail(pair, repeat(stripes), 200, 4, LossSettings(), NO_NOISE, Announcer(quiet=True))
         left[kind] = unread(pair, stripes) / before
     assert left["residual"] < 0.9 * left["bicubic"] <= 0.9
+
+
+def test_with_codec_noise_what_is_read_survives_the_codec(tiny_settings: Settings, stripes: Tensor) -> None:
+    settings = tiny_settings(student=StudentSettings(detail_decoder=True))
+    always = CodecNoise(ThumbnailSettings(codec_noise=1.0, codec="webp", quality=(60, 60)), seed=0)
+    left = {}
+    for name, noise in (("without", NO_NOISE), ("with", always)):
+        torch.manual_seed(0)
+        pair = pair_of(settings)
+        start_detail(pair, repeat(stripes), 200, 4, LossSettings(), noise, Announcer(quiet=True))
+        with torch.no_grad():
+            stored = pair.eval()(stripes, lambda thumbnail: always(thumbnail, 0, 0, len(thumbnail)))
+        left[name] = float(pixel_matching(stored.detail, stripes))
+    assert left["with"] < 0.9 * left["without"]
 
 
 def test_the_student_itself_stays_as_it_was(tiny_settings: Settings, stripes: Tensor) -> None:
     pair = pair_of(tiny_settings(student=StudentSettings(detail_decoder=True)))
     before = {name: value.clone() for name, value in pair.student.network.state_dict().items()}
-    start_detail(pair, repeat(stripes), 3, 4, LossSettings(), Announcer(quiet=True))
+    start_detail(pair, repeat(stripes), 3, 4, LossSettings(), NO_NOISE, Announcer(quiet=True))
     changed = {
         name for name, value in pair.student.network.state_dict().items() if not torch.equal(value, before[name])
     }
@@ -75,7 +91,7 @@ def test_it_takes_as_many_batches_as_its_steps_need(tiny_settings: Settings, str
             yield stripes
 
     pair = pair_of(tiny_settings(student=StudentSettings(detail_decoder=True)))
-    start_detail(pair, images(), 6, 4, LossSettings(), Announcer(quiet=True))
+    start_detail(pair, images(), 6, 4, LossSettings(), NO_NOISE, Announcer(quiet=True))
     assert len(taken) == 2
 
 

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from thumbnet import losses
 from thumbnet.config import LossSettings
 from thumbnet.data.preprocessing import denormalise, normalise
+from thumbnet.networks.codec_noise import CodecNoise
 from thumbnet.networks.detail_decoder import decoder_of
 from thumbnet.networks.downscaler import to_8bit
 from thumbnet.networks.pair import Pair
@@ -30,6 +31,7 @@ def start_detail(
     steps: int,
     ratio: int,
     weights: LossSettings,
+    codec_noise: CodecNoise,
     announcer: Announcer,
 ) -> None:
     """Trains E and the detail decoder on crops, towards the image at twice the thumbnail's side; in place.
@@ -40,6 +42,7 @@ def start_detail(
         steps: Of the optimiser.
         ratio: Of the image side to the thumbnail side; crops begin on whole thumbnail pixels.
         weights: Of `dm` and `pm`, whose ratio is what counts here.
+        codec_noise: Between the two, as in training; of one process, since each sees whole batches here.
         announcer: Shows progress.
     """
     decoder = decoder_of(pair.student.network)
@@ -49,9 +52,11 @@ def start_detail(
     trained = [each for each in (*pair.downscaler.parameters(), *decoder.parameters()) if each.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=LR)
     schedule = OneCycleLR(optimizer, LR, total_steps=steps)
-    for crop in announcer.track(_crops(images, steps, ratio), steps, "starting downscaler and detail decoder"):
+    crops = announcer.track(_crops(images, steps, ratio), steps, "starting downscaler and detail decoder")
+    for step, crop in enumerate(crops):
         thumbnail = to_8bit(pair.downscaler(crop))
-        detail = denormalise(decoder(normalise(thumbnail, pair.mean, pair.std)), pair.mean, pair.std)
+        stored = codec_noise(thumbnail, epoch=0, micro_batch=step, whole=len(thumbnail))
+        detail = denormalise(decoder(normalise(stored, pair.mean, pair.std)), pair.mean, pair.std)
         loss = weights.dm * losses.pixel_matching(detail, crop) + weights.pm * losses.pixel_matching(thumbnail, crop)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

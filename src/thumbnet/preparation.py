@@ -197,7 +197,8 @@ def _start_detail(plan: Plan, pair: Pair, loader: DataLoader[Batch], device: tor
             for batch in whole:
                 yield to_image(batch, device)
 
-    start_detail(pair, images(), settings.student.detail_steps, settings.ratio, settings.loss, plan.announcer)
+    noise, steps = CodecNoise(settings.thumbnail, settings.seed), settings.student.detail_steps
+    start_detail(pair, images(), steps, settings.ratio, settings.loss, noise, plan.announcer)
     processes.average_weights(pair)  # devices may have rounded in other ways
 
 

@@ -37,7 +37,10 @@ class Engine(Protocol):
         ...
 
 
-KEEP_DETAIL = "give --format png or lossless webp, or measure it: thumbnet evaluate RUN --formats jpeg:90"
+KEEP_DETAIL = (
+    "give --format png or lossless webp, or measure it: thumbnet evaluate RUN --formats jpeg:90; "
+    "a student trained with --thumbnail.codec_noise is prepared for it"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +92,7 @@ def thumbnail_archive(
         folder.begin(made_with(settings, work), resume=resume, overwrite=overwrite)
         announcer.say(f"thumbnails of {source.description} to {folder.root}")
         if bundle.description.student.detail_decoder and not work.stored_as.lossless:
-            announcer.warn(f"{work.stored_as} takes away detail that this bundle's student reads; {KEEP_DETAIL}")
+            announcer.warn(f"{work.stored_as} takes away detail that this bundle's student may read; {KEEP_DETAIL}")
         tally = Tally()
         with shown(announcer, tally, BlockCount(source)) as display:
             engine = _engine(settings, work, device)
