@@ -1,4 +1,4 @@
-"""Before training, downscaler and detail decoder learn to write and read detail; a stopped run does not do so again."""
+"""Before training, a downscaler learns to write detail and the student to read it; a resumed run does not again."""
 
 from collections.abc import Callable, Iterator
 from itertools import repeat
@@ -7,17 +7,21 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from bundle_weights import same, weights
 from command_line import Run
 from stopping_term import stopping_at
 from thumbnet import fit
 from thumbnet.config import DownscalerSettings, LossSettings, StudentSettings, ThumbnailSettings, TrainSettings
+from thumbnet.data.preprocessing import normalise
 from thumbnet.detail_start import start_detail
-from thumbnet.losses import pixel_matching
+from thumbnet.errors import ConfigError, NetworkError
+from thumbnet.losses import layer_matching, pixel_matching
 from thumbnet.networks.assembly import assemble
 from thumbnet.networks.codec_noise import CodecNoise
 from thumbnet.networks.detail_decoder import DetailDecoder, decoder_of
+from thumbnet.networks.downscaler import to_8bit
 from thumbnet.networks.pair import Pair
 from thumbnet.progress import Announcer
 from thumbnet.run_folder import RunFolder
@@ -52,7 +56,7 @@ def test_what_the_thumbnail_alone_cannot_say_is_written_and_read(tiny_settings: 
         settings = tiny_settings(student=StudentSettings(detail_decoder=True), downscaler=DownscalerSettings(kind=kind))
         pair = pair_of(settings)
         before = unread(pair, stripes)
-        start_detail(pair, repeat(stripes), 200, 4, LossSettings(), NO_NOISE, Announcer(quiet=True))
+        start_detail(pair, {}, repeat(stripes), 200, 4, LossSettings(), NO_NOISE, Announcer(quiet=True))
         left[kind] = unread(pair, stripes) / before
     assert left["residual"] < 0.9 * left["bicubic"] <= 0.9
 
@@ -64,7 +68,7 @@ def test_with_codec_noise_what_is_read_survives_the_codec(tiny_settings: Setting
     for name, noise in (("without", NO_NOISE), ("with", always)):
         torch.manual_seed(0)
         pair = pair_of(settings)
-        start_detail(pair, repeat(stripes), 200, 4, LossSettings(), noise, Announcer(quiet=True))
+        start_detail(pair, {}, repeat(stripes), 200, 4, LossSettings(), noise, Announcer(quiet=True))
         with torch.no_grad():
             stored = pair.eval()(stripes, lambda thumbnail: always(thumbnail, 0, 0, len(thumbnail)))
         left[name] = float(pixel_matching(stored.detail, stripes))
@@ -74,7 +78,7 @@ def test_with_codec_noise_what_is_read_survives_the_codec(tiny_settings: Setting
 def test_the_student_itself_stays_as_it_was(tiny_settings: Settings, stripes: Tensor) -> None:
     pair = pair_of(tiny_settings(student=StudentSettings(detail_decoder=True)))
     before = {name: value.clone() for name, value in pair.student.network.state_dict().items()}
-    start_detail(pair, repeat(stripes), 3, 4, LossSettings(), NO_NOISE, Announcer(quiet=True))
+    start_detail(pair, {}, repeat(stripes), 3, 4, LossSettings(), NO_NOISE, Announcer(quiet=True))
     changed = {
         name for name, value in pair.student.network.state_dict().items() if not torch.equal(value, before[name])
     }
@@ -91,7 +95,7 @@ def test_it_takes_as_many_batches_as_its_steps_need(tiny_settings: Settings, str
             yield stripes
 
     pair = pair_of(tiny_settings(student=StudentSettings(detail_decoder=True)))
-    start_detail(pair, images(), 6, 4, LossSettings(), NO_NOISE, Announcer(quiet=True))
+    start_detail(pair, {}, images(), 6, 4, LossSettings(), NO_NOISE, Announcer(quiet=True))
     assert len(taken) == 2
 
 
@@ -130,3 +134,64 @@ def test_a_fixed_filter_is_read_too(tiny_settings: Settings) -> None:
     found = decoder_of(bundle.student)
     assert found is not None
     assert not torch.equal(found.write.weight, start["write.weight"])
+
+
+FINER = StudentSettings(keep_stem_resolution=True, detail_steps=6)
+DETAIL = DownscalerSettings(start="detail")
+
+
+def test_without_a_decoder_the_first_layer_reads_what_it_saw_at_twice_the_side(
+    tiny_settings: Settings, stripes: Tensor
+) -> None:
+    torch.manual_seed(0)
+    assembly = assemble(tiny_settings(student=FINER, downscaler=DETAIL), ("flat", "round"), tap_features=False)
+    pair, (name, layer) = assembly.pair.eval(), next(iter(assembly.first_layers.items()))
+    small = interpolate(stripes, scale_factor=0.5, mode="bicubic", antialias=True).clamp(0, 1)
+    wanted = layer(normalise(small, pair.mean, pair.std)).detach()
+
+    def missed() -> float:
+        with torch.no_grad():
+            thumbnail = to_8bit(pair.downscaler(stripes))
+            own = pair.student.network.get_submodule(name)(normalise(thumbnail, pair.mean, pair.std))
+        return float(layer_matching(own, wanted))
+
+    before = missed()
+    rest = {key: value.clone() for key, value in pair.student.network.state_dict().items() if not key.startswith(name)}
+    start_detail(pair, assembly.first_layers, repeat(stripes), 200, 4, LossSettings(), NO_NOISE, Announcer(quiet=True))
+    assert missed() < 0.7 * before
+    after = pair.student.network.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in rest.items())
+
+
+def test_a_run_with_that_start_says_so_in_its_bundle_and_resumes_without_starting_again(
+    tiny_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tiny_settings(student=FINER, downscaler=DETAIL)
+    whole = fit(settings, output=tmp_path / "whole", terms=stopping_at(), quiet=True)
+    assert whole.description.hides_detail
+    with pytest.raises(KeyboardInterrupt):
+        fit(settings, terms=stopping_at(5), quiet=True)
+    monkeypatch.delattr("thumbnet.preparation.start_detail")
+    fit(settings, terms=stopping_at(), resume=True, quiet=True)
+    assert same(weights(tmp_path / "whole"), weights(settings.output))
+    losses = RunFolder(settings.output).read_metrics()[0].keys()
+    assert "pm" in losses and "dm" not in losses
+
+
+@pytest.mark.parametrize(
+    ("student", "ratio"),
+    [(StudentSettings(), 4), (FINER, 2), (StudentSettings(keep_stem_resolution=True, prune=0.3), 4)],
+)
+def test_that_start_needs_a_first_layer_that_reads_finer(
+    tiny_settings: Settings, student: StudentSettings, ratio: int
+) -> None:
+    with pytest.raises(ConfigError, match=r"downscaler.start is detail.*student.keep_stem_resolution"):
+        tiny_settings(student=student, downscaler=DETAIL, ratio=ratio)
+
+
+def test_a_first_layer_that_keeps_its_stride_is_named(tiny_settings: Settings) -> None:
+    settings = tiny_settings(
+        teacher="timm/vgg11", teacher_weights="random", student=FINER, downscaler=DETAIL, image_side=128
+    )
+    with pytest.raises(NetworkError, match=r"layer features\.0, which reads the picture, has stride 1 and keeps it"):
+        assemble(settings, ("flat", "round"), tap_features=False)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from thumbnet.bundle_description import BundleDescription, bundle_folder, read_description, write_description
 from thumbnet.classification import Classification, Given, check_top, ranked_classes, what_is_given
-from thumbnet.config import DownscalerSettings, Fit, TrainSettings
+from thumbnet.config import Fit, TrainSettings
 from thumbnet.data.preprocessing import Preprocessing, normalise, picture_to_image
 from thumbnet.data.working_view import PictureSource
 from thumbnet.errors import ConfigError
@@ -68,7 +68,7 @@ class ThumbNet(HubBundle):
             labels=labels,
             ratio=settings.ratio,
             preprocessing=preprocessing,
-            downscaler=DownscalerSettings(kind=settings.downscaler.kind, channels=settings.downscaler.channels),
+            downscaler=settings.downscaler.shipped(),
             student=settings.student.shipped(),
             multilabel=settings.multilabel,
             config=config_of(pair.student.network),

@@ -11,6 +11,7 @@ from thumbnet.config import (
     DownscalerSettings,
     StudentSettings,
     check_ratio,
+    hides_detail,
     student_channels,
 )
 from thumbnet.data.working_view import Preprocessing
@@ -78,6 +79,11 @@ class BundleDescription:
         _ = self.student_preprocessing  # it is refused where its numbers are
 
     @property
+    def hides_detail(self) -> bool:
+        """Whether thumbnails hold detail that the student reads and lossy compression takes away."""
+        return hides_detail(self.downscaler, self.student)
+
+    @property
     def student_channels(self) -> int:
         """Channels of what the student takes: 3, and more where that is no picture."""
         return student_channels(self.downscaler, self.ratio)
@@ -106,8 +112,10 @@ def write_description(folder: Path, description: BundleDescription) -> None:
 
 
 def _plain(description: BundleDescription) -> dict[str, Any]:
-    """Without how the downscaler was begun: what ships is trained."""
-    downscaler = {"kind": description.downscaler.kind, "channels": description.downscaler.channels}
+    chosen = description.downscaler.shipped()
+    downscaler: dict[str, Any] = {"kind": chosen.kind, "channels": chosen.channels}
+    if chosen.start == "detail":
+        downscaler["start"] = "detail"
     return {**asdict(description), "downscaler": downscaler}
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 VARIANCE_FLOOR = 1e-6
+STILL_CHANNEL = 0.01
 
 
 def moment_matching(
@@ -103,6 +104,24 @@ def pixel_matching(
         size = (picture.shape[-2], picture.shape[-1])
         wanted = functional.interpolate(_at_least_float32(image), size, mode="bicubic", antialias=True).clamp(0, 1)
     return (_at_least_float32(picture) - wanted).square().mean()
+
+
+def layer_matching(
+    own: Float[Tensor, "batch channels height width"], wanted: Float[Tensor, "batch channels height width"]
+) -> Float[Tensor, ""]:
+    """Not in the paper: what a layer gives is what it should give, each channel in its own measure.
+
+    Args:
+        own: Of any scale.
+        wanted: The same size; its variances are the measure. A channel that hardly varies beside the others counts
+            less, so that one that is always the same counts nothing.
+
+    Returns:
+        Mean over the channels of the share of their variance that is missed; 0 where both agree.
+    """
+    missed = (_at_least_float32(own) - _at_least_float32(wanted)).square().mean((0, 2, 3))
+    variance = _at_least_float32(wanted).detach().var((0, 2, 3), correction=0)
+    return (missed / (variance + STILL_CHANNEL * variance.mean() + VARIANCE_FLOOR)).mean()
 
 
 def classification(

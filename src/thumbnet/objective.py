@@ -76,8 +76,10 @@ class Term:
     needs_embedding: bool = False
 
 
-def paper_terms(settings: LossSettings, multilabel: bool = False, detail_decoder: bool = False) -> dict[str, Term]:
-    """The paper's four losses and embedding matching, with the given weights; of a detail decoder its two as well.
+def paper_terms(
+    settings: LossSettings, multilabel: bool = False, detail_decoder: bool = False, hides_detail: bool = False
+) -> dict[str, Term]:
+    """The paper's four losses and embedding matching, with the given weights; where detail is hidden those as well.
 
     `cl` and `kd` are taken label by label where a picture may have several, and are means over the sides at which the
     student trains.
@@ -120,6 +122,7 @@ def paper_terms(settings: LossSettings, multilabel: bool = False, detail_decoder
     }
     if detail_decoder:
         terms["dm"] = Term(settings.dm, dm, needs_teacher=False, needs_features=False)
+    if hides_detail:
         terms["pm"] = Term(settings.pm, pm, needs_teacher=False, needs_features=False)
     return terms
 

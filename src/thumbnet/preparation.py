@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from thumbnet import processes
 from thumbnet.checkpoint import Position, TrainingState
 from thumbnet.compilation import compile_pair, compile_teacher
-from thumbnet.config import TrainSettings
+from thumbnet.config import TrainSettings, hides_detail
 from thumbnet.data.batches import (
     Batch,
     EpochOrder,
@@ -165,12 +165,13 @@ def _starting_state(
     settings = plan.settings
     pair = _on_device(plan.assembly.pair, device)
     chosen = settings.downscaler
-    if isinstance(pair.downscaler, PaperDownscaler) and chosen.start == "natural" and chosen.weights is None:
+    if isinstance(pair.downscaler, PaperDownscaler) and chosen.start != "random" and chosen.weights is None:
         # The whole first batch, so that every process begins with the same network.
         dataset = training_views(plan.train, settings, plan.assembly.preprocessing)
         whole = training_loader(dataset, training_order(plan.train, settings), LoaderSettings(workers=0))
         pair.downscaler.calibrate(to_image(next(iter(whole)), device))
-    if settings.student.detail_decoder and settings.student.detail_steps and not plan.run.checkpoint.exists():
+    hidden = hides_detail(chosen, settings.student)
+    if hidden and settings.student.detail_steps and not plan.run.checkpoint.exists():
         _start_detail(plan, pair, loader, device)
     optimizer = build_optimizer(pair, settings.optimizer, settings.lr)
     average: ModelEmaV3 | None = None
@@ -198,7 +199,8 @@ def _start_detail(plan: Plan, pair: Pair, loader: DataLoader[Batch], device: tor
                 yield to_image(batch, device)
 
     noise, steps = CodecNoise(settings.thumbnail, settings.seed), settings.student.detail_steps
-    start_detail(pair, images(), steps, settings.ratio, settings.loss, noise, plan.announcer)
+    before = plan.assembly.first_layers
+    start_detail(pair, before, images(), steps, settings.ratio, settings.loss, noise, plan.announcer)
     processes.average_weights(pair)  # devices may have rounded in other ways
 
 

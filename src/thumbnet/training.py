@@ -13,7 +13,14 @@ from accelerate.utils import set_seed
 
 from thumbnet import processes
 from thumbnet.bundle import ThumbNet
-from thumbnet.config import UNUSED_BY_TEACHERS, DownscalerSettings, LossSettings, ThumbnailSettings, TrainSettings
+from thumbnet.config import (
+    UNUSED_BY_TEACHERS,
+    DownscalerSettings,
+    LossSettings,
+    ThumbnailSettings,
+    TrainSettings,
+    hides_detail,
+)
 from thumbnet.devices import check_machine
 from thumbnet.errors import ThumbNetError
 from thumbnet.evaluation import evaluate
@@ -62,7 +69,8 @@ def fit(
     """
     settings = resolved_settings(settings, changes)
     announcer = Announcer(quiet or not processes.is_main())
-    own = paper_terms(settings.loss, settings.multilabel, settings.student.detail_decoder)
+    hidden = hides_detail(settings.downscaler, settings.student)
+    own = paper_terms(settings.loss, settings.multilabel, settings.student.detail_decoder, hidden)
     objective = Objective({**own, **(terms or {})})
     run = RunFolder(settings.output)
     run.check(resume=resume, overwrite=overwrite, keep=places_read(settings))

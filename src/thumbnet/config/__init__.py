@@ -18,6 +18,7 @@ from thumbnet.config.networks import (
     FeatureMappingSettings,
     StudentSettings,
     check_ratio,
+    hides_detail,
     student_channels,
 )
 from thumbnet.config.run import (
@@ -58,6 +59,7 @@ __all__ = [
     "TrainSettings",
     "ViewSettings",
     "check_ratio",
+    "hides_detail",
     "settings_from_dict",
     "student_channels",
 ]

@@ -8,7 +8,7 @@ from thumbnet.config.checks import require
 DownscalerKind = Literal[
     "paper", "residual", "bicubic", "area", "lanczos", "learned_resizer", "muller", "all_information"
 ]
-DownscalerStart = Literal["natural", "random"]
+DownscalerStart = Literal["natural", "random", "detail"]
 FIXED_FILTERS: tuple[str, ...] = ("bicubic", "area", "lanczos")
 FIXED_DOWNSCALERS: tuple[str, ...] = (*FIXED_FILTERS, "all_information")
 # The kinds whose natural start is something other than what PyTorch draws; MULLER's few numbers have one start only.
@@ -27,8 +27,9 @@ class DownscalerSettings:
             those of other papers, to compare with; `all_information` hands the student every pixel and makes no
             picture: an upper bound, not a thumbnail.
         channels: Hidden channels of `paper`, `residual` and `learned_resizer`; must be more than 3.
-        start: `natural` starts a learned kind as a plain thumbnail; `random` leaves PyTorch's start, to measure what
-            that is worth.
+        start: `natural` starts a learned kind as a plain thumbnail; `detail` goes on from there before training, with
+            `student.keep_stem_resolution`, and hides in the thumbnail what the student's first layer would see of one
+            of twice its side; `random` leaves PyTorch's start, to measure what that is worth.
         weights: A run or bundle folder whose trained downscaler, of the same kind, channels and ratio, to begin with.
         frozen: Keep the downscaler of `weights` exactly as it is.
     """
@@ -54,6 +55,11 @@ class DownscalerSettings:
         known = not self.frozen or self.weights is not None
         require(known, "downscaler.frozen", True, "given with downscaler.weights, which it keeps")
 
+    def shipped(self) -> "DownscalerSettings":
+        """What a bundle says of its downscaler: not how it was begun, unless thumbnails hold something due to that."""
+        start: DownscalerStart = "detail" if self.start == "detail" else "natural"
+        return DownscalerSettings(kind=self.kind, channels=self.channels, start=start)
+
 
 def check_ratio(downscaler: DownscalerSettings, ratio: int) -> None:
     """Refuses ratio 1 with a downscaler that is more than a filter: there is nothing to make smaller.
@@ -63,6 +69,11 @@ def check_ratio(downscaler: DownscalerSettings, ratio: int) -> None:
     """
     allowed = f"one of {', '.join(FIXED_FILTERS)} with ratio 1, where the thumbnail is the image"
     require(ratio != 1 or downscaler.kind in FIXED_FILTERS, "downscaler.kind", downscaler.kind, allowed)
+
+
+def hides_detail(downscaler: DownscalerSettings, student: "StudentSettings") -> bool:
+    """Whether thumbnails hold detail that the student reads and lossy compression takes away."""
+    return student.detail_decoder or downscaler.start == "detail"
 
 
 def student_channels(downscaler: DownscalerSettings, ratio: int) -> int:
@@ -84,7 +95,8 @@ class StudentSettings:
         detail_decoder: Begin with two learned layers that enlarge the thumbnail to twice its side and read back what
             the downscaler hid in it: features twice as fine, for a tenth more compute than `keep_stem_resolution`.
             For ratios of 3 or more; `loss.dm` is what both learn it from.
-        detail_steps: Steps in which downscaler and detail decoder learn that by themselves, before training.
+        detail_steps: Steps in which the downscaler and the detail decoder, or with `downscaler.start detail` the
+            first layer, learn that by themselves, before training.
         network: Another architecture than the teacher's, named as `teacher` is; its classes become the teacher's.
         weights: What the student starts from: `pretrained`, `random`, a `.safetensors` or `.pth` file, or the folder of
             a run (its student, or the teacher that it trained); by default the teacher's weights, and with `network`

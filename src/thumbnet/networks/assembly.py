@@ -1,7 +1,7 @@
 """From settings to the networks of a run: T frozen, E and S ready to train, the feature mapping between them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import nn
@@ -16,10 +16,11 @@ from thumbnet.networks.data_config import at_side
 from thumbnet.networks.detail_decoder import tapped_student
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.feature_mapping import Decoder, FeatureMapping, build_decoders
+from thumbnet.networks.first_layers import first_layers, require_half_stride
 from thumbnet.networks.multi_resolution import other_sides
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.pruning import prune
-from thumbnet.networks.space_to_depth import first_layers, start_at_finer_pixels, statistics_of, widen_first_layer
+from thumbnet.networks.space_to_depth import start_at_finer_pixels, statistics_of, widen_first_layer
 from thumbnet.networks.stochastic_depth import set_drop_path
 from thumbnet.networks.student import StudentFit, fit_student, freeze_all_but_norms_and_head, padding_warning
 from thumbnet.networks.student_start import start_student
@@ -43,17 +44,19 @@ class Assembly:
         teacher: T, frozen.
         pair: E, S and the feature mapping.
         preprocessing: How T, and so E, wants its pictures.
-        feature_shapes: Channels, height and width of T's tapped features, by layer.
         classes: Names of the outputs, in their order.
+        feature_shapes: Channels, height and width of T's tapped features, by layer.
+        first_layers: What read the picture in S before S was fitted to the thumbnail, where its start asks for that.
         warnings: What the user should know before training.
     """
 
     teacher: Teacher
     pair: Pair
     preprocessing: Preprocessing
-    feature_shapes: dict[str, tuple[int, ...]]
     classes: tuple[str, ...]
-    warnings: tuple[str, ...]
+    feature_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    first_layers: dict[str, nn.Conv2d] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +96,11 @@ def assemble(
     side = preprocessing.image_side
     thumbnail_side = divided_side(side, settings.ratio)
     start = start_student(classifier.network, settings.teacher, settings.student, preprocessing, built.classes)
-    before = first_layers(start.network, side) if settings.downscaler.kind == "all_information" else {}
+    bound, detail = settings.downscaler.kind == "all_information", settings.downscaler.start == "detail"
+    before = first_layers(start.network, side) if bound or detail else {}
     student, fit = build_student(start.network, settings.student, side, thumbnail_side)
+    if detail:
+        require_half_stride(student, before)
     padding = padding_warning(fit, settings.ratio)
     warnings += (padding,) if padding else ()
 
@@ -120,7 +126,8 @@ def assemble(
         decoders |= {} if own == shapes[EMBEDDING] else {EMBEDDING: Decoder(own, shapes[EMBEDDING], own[0])}
     channels = student_channels(settings.downscaler, settings.ratio)
     widen_first_layer(student, channels, thumbnail_side)
-    start_at_finer_pixels(student, before, settings.ratio)
+    if bound:
+        start_at_finer_pixels(student, before, settings.ratio)
     pair = Pair(
         build_downscaler(settings.downscaler, settings.ratio),
         tapped_student(student, student_layers, layers, tap_embedding),
@@ -135,8 +142,9 @@ def assemble(
         teacher=teacher,
         pair=pair,
         preprocessing=preprocessing,
-        feature_shapes=shapes,
         classes=built.classes,
+        feature_shapes=shapes,
+        first_layers=before,
         warnings=warnings,
     )
 
@@ -200,9 +208,7 @@ def assemble_teacher_training(settings: TrainSettings, classes: tuple[str, ...])
         nn.Identity(), TappedNetwork(classifier.network), FeatureMapping({}), preprocessing.mean, preprocessing.std
     )
     nobody = Teacher(TappedNetwork(nn.Identity()))
-    return Assembly(
-        teacher=nobody, pair=pair, preprocessing=preprocessing, feature_shapes={}, classes=classes, warnings=()
-    )
+    return Assembly(teacher=nobody, pair=pair, preprocessing=preprocessing, classes=classes)
 
 
 def build_teacher(settings: TrainSettings, classes: tuple[str, ...]) -> BuiltTeacher:

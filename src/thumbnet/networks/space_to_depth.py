@@ -5,7 +5,6 @@ No thumbnail: what it measures is how much of the student's loss no thumbnail co
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -14,8 +13,8 @@ from torch.nn import functional
 
 from thumbnet.errors import NetworkError
 from thumbnet.networks.filters import AntialiasedResize
+from thumbnet.networks.first_layers import COLOURS, answer
 
-COLOURS = 3
 TOLERANCE = 1e-3
 
 
@@ -53,11 +52,6 @@ def statistics_of(values: Sequence[float], channels: int) -> tuple[float, ...]:
     return (*values, *(value for value in values for _ in range(pixels)))
 
 
-class _Call(NamedTuple):
-    layer: nn.Conv2d
-    source: object
-
-
 def widen_first_layer(network: nn.Module, channels: int, side: int) -> None:
     """Lets a classifier of three colours take more channels, in place; at first it looks at the three alone.
 
@@ -76,7 +70,7 @@ def widen_first_layer(network: nn.Module, channels: int, side: int) -> None:
         return
     device = next(network.parameters()).device
     image = torch.linspace(-1, 1, COLOURS * side * side, device=device).view(1, COLOURS, side, side).sin()
-    before, calls = _answer(network, image)
+    before, calls = answer(network, image)
     first = [call.layer for call in calls if call.source is calls[0].source]
     if not first:
         raise NetworkError("all_information: no convolution takes the three colours; choose another --teacher")
@@ -92,25 +86,13 @@ def widen_first_layer(network: nn.Module, channels: int, side: int) -> None:
             setattr(module, "num_channels", channels)  # noqa: B010
     wide = image.repeat(1, channels // COLOURS, 1, 1)
     try:
-        after, _ = _answer(network, wide)
+        after, _ = answer(network, wide)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise NetworkError(f"all_information: the network takes no other input ({reason}); choose another") from error
     if not torch.allclose(before, after, rtol=TOLERANCE, atol=TOLERANCE):
         cause = "its first layer does more with its weights than a convolution"
         raise NetworkError(f"all_information: the widened network does not answer as before: {cause}; choose another")
-
-
-def first_layers(network: nn.Module, side: int) -> dict[str, nn.Conv2d]:
-    """Copies of the convolutions that read the picture itself, by name; parallel branches are all of them.
-
-    Args:
-        network: Any classifier of three colours, fitted to its side.
-        side: Of its input, px.
-    """
-    _, calls = _answer(network, torch.zeros(1, COLOURS, side, side, device=next(network.parameters()).device))
-    names = {module: name for name, module in network.named_modules()}
-    return {names[call.layer]: copy.deepcopy(call.layer) for call in calls if call.source is calls[0].source}
 
 
 def start_at_finer_pixels(network: nn.Module, before: Mapping[str, nn.Conv2d], ratio: int) -> None:
@@ -161,24 +143,3 @@ def _over_blocks(layer: nn.Conv2d, wide: nn.Conv2d, ratio: int, mean_over: int) 
     if pixels[..., ~window].any():
         return None
     return pixels[..., window].view(*pixels.shape[:2], *wide.kernel_size)
-
-
-@torch.no_grad()
-def _answer(network: nn.Module, image: Tensor) -> tuple[Tensor, list[_Call]]:
-    """The logits in eval mode, and the convolutions of three colours in the order in which they were called."""
-    calls: list[_Call] = []
-
-    def enter(module: nn.Module, inputs: tuple[object, ...]) -> None:
-        if isinstance(module, nn.Conv2d) and module.in_channels == COLOURS and module.groups == 1:
-            calls.append(_Call(module, inputs[0]))
-
-    modes = {module: module.training for module in network.modules()}
-    handles = [module.register_forward_pre_hook(enter) for module in network.modules()]
-    try:
-        logits: Tensor = network.eval()(image)
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, mode in modes.items():
-            module.training = mode
-    return logits, calls

@@ -91,7 +91,7 @@ def thumbnail_archive(
     with folder.locked():
         folder.begin(made_with(settings, work), resume=resume, overwrite=overwrite)
         announcer.say(f"thumbnails of {source.description} to {folder.root}")
-        if bundle.description.student.detail_decoder and not work.stored_as.lossless:
+        if bundle.description.hides_detail and not work.stored_as.lossless:
             announcer.warn(f"{work.stored_as} takes away detail that this bundle's student may read; {KEEP_DETAIL}")
         tally = Tally()
         with shown(announcer, tally, BlockCount(source)) as display:
