@@ -139,6 +139,28 @@ def test_a_window_larger_than_the_thumbnail_is_refused() -> None:
 # Classification -------------------------------------------------------------------------------------------------------
 
 
+def test_layer_matching_is_the_share_of_each_channels_variance_that_is_missed() -> None:
+    wanted = torch.randn(4, 2, 8, 8, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 10.0]).view(
+        2, 1, 1
+    )
+    means = wanted.mean((0, 2, 3), keepdim=True).expand_as(wanted)
+    assert losses.layer_matching(wanted, wanted) == 0
+    # Nothing but the mean is there: all is missed of the large channel, and of the small one what the floor leaves.
+    assert 0.75 < float(losses.layer_matching(means, wanted)) < 0.85
+    assert losses.layer_matching(3 * means + 5, 3 * wanted + 5) == pytest.approx(
+        float(losses.layer_matching(means, wanted)), rel=1e-4
+    )
+
+
+def test_a_channel_that_is_always_the_same_counts_nothing_in_layer_matching() -> None:
+    wanted = torch.randn(4, 2, 8, 8, generator=torch.Generator().manual_seed(0)) * torch.tensor([0.0, 1.0]).view(
+        2, 1, 1
+    )
+    own = wanted.clone()
+    own[:, 0] = 1e-3
+    assert losses.layer_matching(own, wanted) < 1e-3
+
+
 def test_classification_by_hand() -> None:
     logits = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]])  # shares 3/4, 1/4 and 1/2, 1/2
     expected = (-math.log(1 / 4) - math.log(1 / 2)) / 2
