@@ -19,8 +19,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="folder of a comparison")
     parser.add_argument("name", help="of the data")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to keep it in")
     given = parser.parse_args()
-    output = RESULTS / f"study_{given.name}.json"
+    output = given.results / f"study_{given.name}.json"
     content = json.loads((given.study / "comparison.json").read_text())
     content["settings"]["data"] = content["settings"]["data"] and Path(content["settings"]["data"]).name
     # Tables are made while runs go on; the command that makes the runs as well is the same without this flag.

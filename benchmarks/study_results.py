@@ -10,6 +10,8 @@ STUDIES = (
     "imagenette_long",
     "imagenette_fine_long",
     "imagenette_detail",
+    "imagenette_detail_long",
+    "imagenette_alternatives",
     "elpv",
     "elpv_ratio2",
     "elpv_detail",
@@ -23,10 +25,9 @@ def known_so_far(results: Path) -> str:
         name: {row["name"]: row for row in json.loads((results / f"study_{name}.json").read_text())["rows"]}
         for name in STUDIES
     }
-    imagenette, longer, finer, detail, elpv, half, detail_elpv, slower = studies.values()
-    ours, filtered = detail["thumbnet_detail"], detail["bicubic_all_detail"]
-    kept_sizes = json.loads((results / "stored_thumbnails.json").read_text())["formats"]
-    compressed = _points(next(iter(kept_sizes["jpeg:90"]["paired_differences"].values())))
+    imagenette, longer, finer, detail, detail_longer, plain, elpv, half, detail_elpv, slower = studies.values()
+    ours, finer_ours, whole = (detail[name] for name in ("thumbnet_detail", "thumbnet_fine_detail", "thumbnet_ratio2"))
+    filtered = detail["bicubic_all_fine"]
     tops = {name: 100 * row["metric"]["mean"] for name, row in elpv.items() if row["metric"]}
     stored = json.loads((results / "formats_elpv.json").read_text())["formats"]
     webp = stored["webp:80"]["thumbnail"]
@@ -40,25 +41,35 @@ def known_so_far(results: Path) -> str:
         "epochs on a processor. Share of the teacher's accuracy that the student keeps:\n",
         "| | MACs of the teacher's | elpv | Imagenette |",
         "| --- | ---: | ---: | ---: |",
-        f"| ratio 2 | 1/4 | {_kept(half['thumbnet'])} | not run |",
+        f"| ratio 2 | 1/4 | {_kept(half['thumbnet'])} | {_kept(detail['thumbnet_ratio2'])} |",
         f"| ratio 4, `keep_stem_resolution` | 1/4 | {_kept(elpv['thumbnet_fine'])} | {_kept(imagenette['thumbnet_fine'])};"
         f" 16 epochs: {_kept(finer['thumbnet_fine'])} |",
-        f"| ratio 4, `detail_decoder` | 0.3 | {_kept(detail_elpv['thumbnet_detail'])} | {_kept(ours)} |",
+        f"| the same and `downscaler.start detail` | 1/4 | {_kept(detail_elpv['thumbnet_fine_detail'])} | {_kept(finer_ours)} |",
+        f"| ratio 4, `detail_decoder` | 0.3 | {_kept(detail_elpv['thumbnet_detail'])} | {_kept(ours)};"
+        f" 10 epochs: {_kept(detail_longer['thumbnet_detail'])} |",
         f"| ratio 4, plain | 1/13 | {_kept(elpv['thumbnet'])} | {_kept(imagenette['thumbnet'])};"
         f" 24 epochs: {_kept(longer['thumbnet'])} |\n",
         "- **ThumbNet is worth it** where pictures are kept, sent or classified many times: thumbnails of elpv as WebP",
         f"  at quality 80 take {webp['bytes']} bytes and are classified as well as lossless ones",
         f"  ({shares[0]:.1f}% and {shares[1]:.1f}%).",
-        "- **At a quarter of the teacher's MACs**, on elpv, ratio 2 came out ahead of ratio 4 with finer features (one seed, within",
-        "  the noise); its thumbnail has four times as many pixels. Ratio 4 where thumbnails are kept or sent, ratio 2 where only",
-        "  compute counts.",
-        "- **The downscaler is worth something where the student can read it.** With `--student.detail_decoder`, on Imagenette, it is"
-        f" {_points(ours['difference'])} points",
-        f"  ahead of the best fixed filter at equal compute, for thumbnails of {ours['picture_bytes']:,.0f} bytes as PNG where bicubic ones have"
-        f" {filtered['picture_bytes']:,.0f};",
-        f"  on elpv by {_points(detail_elpv['thumbnet_detail']['difference'])} (one seed each).",
-        f"- **Keep such thumbnails without loss** (PNG, lossless WebP): stored as JPEG of quality 90 the difference is {compressed}",
-        "  points, for compression takes the hidden detail away. Training on compressed ones was not tried with it.",
+        "- **At a quarter of the teacher's MACs**, ratio 2 came out ahead of ratio 4 with finer features, by"
+        f" {_points(whole['difference'])} points on Imagenette",
+        "  (one seed; on elpv within the noise), for thumbnails of four times the pixels"
+        f" ({whole['picture_bytes']:,.0f} bytes as PNG, {filtered['picture_bytes']:,.0f} at ratio 4).",
+        "  That is also about the most that a downscaler could win back at ratio 4 and this compute and schedule. Ratio 4 where",
+        "  thumbnails are kept or sent, ratio 2 where only compute counts.",
+        "- **The downscaler is worth something where the student can read it.** On Imagenette, ahead of the best fixed filter at equal"
+        " compute:",
+        f"  {_points(finer_ours['difference'])} points for the same student with `--downscaler.start detail` ({_seeds(finer_ours)}),"
+        f" {_points(ours['difference'])} with",
+        f"  `--student.detail_decoder` ({_seeds(ours)}). Thumbnails take {finer_ours['picture_bytes']:,.0f} and"
+        f" {ours['picture_bytes']:,.0f} bytes as PNG, bicubic ones {filtered['picture_bytes']:,.0f}. On elpv the two",
+        f"  are at {_points(detail_elpv['thumbnet_fine_detail']['difference'])} and"
+        f" {_points(detail_elpv['thumbnet_detail']['difference'])}: no difference that its 656 pictures could show.",
+        f"- **Keep such thumbnails without loss** (PNG, lossless WebP): stored as JPEG of quality 90 the differences are"
+        f" {_compressed(results, 'stored_thumbnails_fine')}",
+        f"  and {_compressed(results, 'stored_thumbnails')} points, for compression takes the hidden detail away. Training on"
+        " compressed ones was not tried with it.",
         "- **Else a bicubic thumbnail is as good** (`--downscaler.kind bicubic`): no other comparison below shows a gain of the learned",
         "  downscaler in accuracy, and a filter costs less and makes smaller files. On other data and another network",
         f"  than it was trained with, frozen, it changed the student by {_points(trained)} points and retrieval by {_points(found)} points",
@@ -71,7 +82,12 @@ def known_so_far(results: Path) -> str:
         f" {100 * detail['bicubic_all_fine']['metric']['mean']:.1f}%",
         f"  instead of {100 * imagenette['bicubic_all_fine']['metric']['mean']:.1f}%, the plain student"
         f" {100 * slower['thumbnet']['metric']['mean']:.1f}% instead of {100 * imagenette['thumbnet']['metric']['mean']:.1f}%.",
-        "- **Not known yet**: ratio 2 on Imagenette, more than one seed of most rows, and what each loss is worth elsewhere: on elpv, three seeds",
+        "- **What the plain student learns from** on Imagenette (one seed, six epochs, bicubic thumbnails):"
+        f" labels alone {_top(plain['bicubic_cl'])}, and the teacher's",
+        f"  answers {_top(plain['bicubic_cl_kd'])}, and its features {_top(plain['bicubic_cl_kd_fm'])}, and its embedding"
+        f" {_top(plain['bicubic_all'])}; only norms and head trained {_top(plain['fixres'])}; on MULLER's",
+        f"  thumbnails {_top(plain['muller'])}, on ThumbNet's {_top(plain['thumbnet'])}.",
+        "- **Not known yet**: more than one seed of most rows, and what each loss is worth elsewhere: on elpv, three seeds",
         f"  each, the student without distillation ({tops['thumbnet_without_kd']:.1f}%) and the one without feature mapping"
         f" ({tops['thumbnet_without_fm']:.1f}%) did",
         f"  better than with all losses ({tops['thumbnet']:.1f}%); a weaker teacher of two classes, so no default moves on it.\n",
@@ -81,6 +97,21 @@ def known_so_far(results: Path) -> str:
 
 def _kept(row: dict[str, Any]) -> str:
     return f"{100 * row['retention']:.1f}%"
+
+
+def _top(row: dict[str, Any]) -> str:
+    return f"{100 * row['metric']['mean']:.1f}%"
+
+
+def _seeds(row: dict[str, Any]) -> str:
+    count = len(row["seeds"])
+    return f"{count} seeds" if count > 1 else "one seed"
+
+
+def _compressed(results: Path, name: str) -> str:
+    """How far ours is ahead on thumbnails stored as JPEG of quality 90."""
+    formats = json.loads((results / f"{name}.json").read_text())["formats"]
+    return _points(next(iter(formats["jpeg:90"]["paired_differences"].values())))
 
 
 def _points(difference: dict[str, float]) -> str:

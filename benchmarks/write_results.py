@@ -42,14 +42,18 @@ def render() -> str:
         ),
         (
             "study_imagenette_detail",
-            study_results.study_of("Detail hidden in the thumbnail: six epochs on two views, half the learning rate"),
+            study_results.study_of(
+                "About a quarter of the teacher's compute: six epochs on two views, half the learning rate"
+            ),
         ),
         ("stored_thumbnails", study_results.stored_thumbnails),
-        ("study_imagenette_lr", study_results.study_of("The first table's plain student at half the learning rate")),
+        ("stored_thumbnails_fine", study_results.stored_thumbnails),
+        ("study_imagenette_detail_long", study_results.study_of("The same detail decoder, ten epochs on four views")),
         (
-            "study_imagenette_ratio2",
-            study_results.study_of("Imagenette at ratio 2: six epochs on four views at half the learning rate"),
+            "study_imagenette_alternatives",
+            study_results.study_of("The first table's plain student and its alternatives, run anew"),
         ),
+        ("study_imagenette_lr", study_results.study_of("The first table's plain student at half the learning rate")),
         ("study_elpv", study_results.study_of("Solar cells (`elpv`), 192 px")),
         ("study_elpv_detail", study_results.study_of("Solar cells: detail hidden in the thumbnail")),
         ("study_elpv_ratio2", study_results.study_of("Solar cells at ratio 2: 192 px images, 96 px thumbnails")),

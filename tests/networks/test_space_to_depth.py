@@ -14,9 +14,9 @@ from thumbnet.errors import NetworkError
 from thumbnet.networks.adapters import fit_to_side
 from thumbnet.networks.assembly import assemble
 from thumbnet.networks.downscaler import FixedDownscaler, to_8bit
+from thumbnet.networks.first_layers import first_layers
 from thumbnet.networks.space_to_depth import (
     AllInformation,
-    first_layers,
     start_at_finer_pixels,
     statistics_of,
     widen_first_layer,
