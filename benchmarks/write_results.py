@@ -46,6 +46,7 @@ def render() -> str:
                 "About a quarter of the teacher's compute: six epochs on two views, half the learning rate"
             ),
         ),
+        ("study_imagenette_first_layer", study_results.study_of("The same student and compute, two seeds")),
         ("stored_thumbnails", study_results.stored_thumbnails),
         ("stored_thumbnails_fine", study_results.stored_thumbnails),
         ("study_imagenette_detail_long", study_results.study_of("The same detail decoder, ten epochs on four views")),
