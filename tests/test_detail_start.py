@@ -195,3 +195,18 @@ def test_a_first_layer_that_keeps_its_stride_is_named(tiny_settings: Settings) -
     )
     with pytest.raises(NetworkError, match=r"layer features\.0, which reads the picture, has stride 1 and keeps it"):
         assemble(settings, ("flat", "round"), tap_features=False)
+
+
+@pytest.mark.parametrize(
+    "teacher", ["timm/convnext_atto", "timm/vit_tiny_patch16_224", "timm/resnet18", "timm/legacy_xception"]
+)
+def test_first_layers_of_every_making_can_start_so(tiny_settings: Settings, teacher: str) -> None:
+    settings = tiny_settings(
+        teacher=teacher, teacher_weights="random", student=FINER, downscaler=DETAIL, image_side=256
+    )
+    assembly = assemble(settings, ("flat", "round"), tap_features=False)
+    weights = {name: assembly.pair.student.network.get_submodule(name).weight for name in assembly.first_layers}
+    before = {name: weight.clone() for name, weight in weights.items()}
+    images = repeat(torch.rand(2, 3, 256, 256))
+    start_detail(assembly.pair, assembly.first_layers, images, 2, 4, LossSettings(), NO_NOISE, Announcer(quiet=True))
+    assert weights and not any(torch.equal(weight, before[name]) for name, weight in weights.items())

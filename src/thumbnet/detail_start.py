@@ -100,9 +100,15 @@ def _unread_features(pair: Pair, before: Mapping[str, nn.Conv2d]) -> Unread:
             features = {name: layer(normalise(finer, pair.mean, pair.std)) for name, layer in wanted.items()}
         thumbnail = normalise(stored, pair.mean, pair.std)
         own = {name: pair.student.network.get_submodule(name)(thumbnail) for name in wanted}
-        return torch.stack([losses.layer_matching(own[name], features[name]) for name in wanted]).mean()
+        return torch.stack([losses.layer_matching(*_common(own[name], features[name])) for name in wanted]).mean()
 
     return unread
+
+
+def _common(own: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """What both have: without padding, a layer loses one row fewer where it has its stride."""
+    height, width = (min(own.shape[axis], wanted.shape[axis]) for axis in (-2, -1))
+    return own[..., :height, :width], wanted[..., :height, :width]
 
 
 def _crops(images: Iterable[Tensor], steps: int, ratio: int) -> Iterator[Tensor]:
