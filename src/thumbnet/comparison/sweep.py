@@ -10,8 +10,8 @@ from thumbnet.comparison.results import Row
 from thumbnet.comparison.runs import run_folder
 from thumbnet.comparison.study import Comparison, Study, carry_out, write
 from thumbnet.comparison.table import in_points
-from thumbnet.config import StudentSettings, TrainSettings
-from thumbnet.config.comparison import SweepSettings, student_option
+from thumbnet.config import TrainSettings
+from thumbnet.config.comparison import DETAIL_START, SweepSettings, student_option
 from thumbnet.errors import ConfigError, NetworkError
 from thumbnet.networks.assembly import assemble, build_teacher
 from thumbnet.objective import Objective, paper_terms
@@ -103,9 +103,8 @@ def plan_sweep(settings: TrainSettings, wanted: SweepSettings, announcer: Announ
     for ratio in wanted.ratios:
         for student in wanted.students:
             name = f"ratio{ratio}-{student}"
-            option = student_option(student)
             try:
-                one = replace(settings, ratio=ratio, student=_with_option(settings.student, option))
+                one = _with_option(settings, ratio, student)
                 assemble(one, pictures.train.classes, objective.needs_features, objective.needs_embedding)
             except (ConfigError, NetworkError) as error:
                 recipes.append(Recipe(name=name, settings=None, impossible=" ".join(str(error).split())))
@@ -150,14 +149,19 @@ def recommend(rows: Sequence[Row], max_drop: float, output: Path) -> Recommendat
     )
 
 
-def _with_option(student: StudentSettings, option: StudentSettings) -> StudentSettings:
-    return replace(
-        student,
+def _with_option(settings: TrainSettings, ratio: int, name: str) -> TrainSettings:
+    option = student_option(name)
+    student = replace(
+        settings.student,
         keep_stem_resolution=option.keep_stem_resolution,
         keep_stride=option.keep_stride,
         dilate_last_stage=option.dilate_last_stage,
         detail_decoder=option.detail_decoder,
     )
+    downscaler = settings.downscaler
+    if name == DETAIL_START:
+        downscaler = replace(downscaler, start="detail")
+    return replace(settings, ratio=ratio, student=student, downscaler=downscaler)
 
 
 def _drop(rows: Sequence[Row], row: Row) -> float | None:
