@@ -132,9 +132,9 @@ def study_of(title: str) -> Callable[[dict[str, Any]], str]:
             f"## {title}\n",
             "EfficientNet-Lite0; recipes of [recipes/study](alternatives.md), the same data, views, epochs and",
             f"optimiser for each; {counted}, {result['hours']:.1f} hours of training epochs.",
-            "Brackets: 95% intervals, paired over pictures and seeds; differences in points.\n",
-            "| recipe | seeds | MMACs: S (+ E) | top-1 ± std | retention | bytes | against | difference |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
+            "Brackets: 95% intervals, paired over pictures and seeds; differences in points. ΔE: colour difference to bicubic thumbnails.\n",
+            "| recipe | seeds | MMACs: S (+ E) | top-1 ± std | retention | bytes | ΔE | against | difference |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
         ]
         lines += [_row(row) for row in result["rows"] if row["metric"]]
         return "\n".join([*lines, ""])
@@ -152,9 +152,11 @@ def _row(row: dict[str, Any]) -> str:
     if limits := row["retention_interval"]:
         kept += f" [{100 * limits['low']:.1f}, {100 * limits['high']:.1f}]"
     size = f"{row['picture_bytes']:,.0f}" if row["picture_bytes"] else ""
+    # Comparisons that were kept before it was measured do not have it.
+    colour = "" if row.get("delta_e") is None else f"{row['delta_e']:.1f}"
     found = row["difference"]
     apart = f"{100 * found['mean']:+.1f} [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]" if found else ""
-    cells = (name, len(row["seeds"]) or "", macs, f"{100 * row['metric']['mean']:.1f}{std}", kept, size)
+    cells = (name, len(row["seeds"]) or "", macs, f"{100 * row['metric']['mean']:.1f}{std}", kept, size, colour)
     return f"| {' | '.join(map(str, cells))} | {row['against'] or ''} | {apart} |"
 
 

@@ -123,8 +123,21 @@ def test_everything_is_written(compared: Comparison) -> None:
         rows = {row["recipe"]: row for row in csv.DictReader(file)}
     assert float(rows["thumbnet"]["metric"]) == content["rows"][5]["metric"]["mean"]
     assert content["rows"][5]["name"] == "thumbnet"
-    for picture in ("pareto_macs.png", "pareto_latency.png", "pareto_bytes.png"):
+    for picture in ("pareto_macs.png", "pareto_latency.png", "pareto_bytes.png", "pareto_naturalness.png"):
         assert (compared.folder / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_row_says_how_far_its_thumbnails_are_from_bicubic_ones(compared: Comparison) -> None:
+    assert compared.results is not None
+    rows = {row.name: row for row in compared.results.rows}
+    of_seeds = [
+        json.loads((compared.folder / f"thumbnet-seed{seed}" / "evaluation.json").read_text())["naturalness"]
+        for seed in rows["thumbnet"].seeds
+    ]
+    assert rows["thumbnet"].delta_e == pytest.approx(sum(one["delta_e"] for one in of_seeds) / len(of_seeds))
+    assert rows["thumbnet"].ssim == pytest.approx(sum(one["ssim"] for one in of_seeds) / len(of_seeds))
+    assert (rows["bicubic"].delta_e, rows["bicubic"].ssim) == (0, pytest.approx(1))
+    assert f"| {rows['thumbnet'].delta_e:.1f} |" in (compared.folder / "comparison.md").read_text()
 
 
 def test_what_is_finished_is_not_trained_again(
@@ -266,6 +279,7 @@ def test_a_bound_and_a_full_size_student_have_rows_of_their_own(write_recipe: Wr
     assert rows["bound"].picture_bytes is None
     assert rows["full"].picture_bytes == rows["teacher"].picture_bytes
     assert rows["full"].latency_ms is not None
+    assert [rows[name].delta_e for name in rows] == [None, None, None]  # none of them makes a thumbnail
 
 
 def test_runs_on_different_pictures_are_not_compared(write_recipe: Write, photos: Path, tmp_path: Path) -> None:

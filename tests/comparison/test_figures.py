@@ -1,5 +1,7 @@
 """The line of what nothing beats, and which pictures are drawn."""
 
+from dataclasses import replace
+
 from thumbnet.comparison.figures import front, pareto_pictures
 from thumbnet.comparison.results import Results, Row
 from thumbnet.comparison.statistics import spread
@@ -18,3 +20,13 @@ def test_a_picture_is_drawn_where_two_rows_have_its_cost() -> None:
     )
     found = pareto_pictures(Results(metric="top1", paired_on="top1", pictures=3, rows=rows))
     assert list(found) == ["pareto_macs.png"]
+
+
+def test_accuracy_is_drawn_against_naturalness_where_any_thumbnail_differs_from_a_bicubic_one() -> None:
+    bicubic = Row(name="bicubic", kind="alternative", metric=spread([0.5]), ssim=1.0, delta_e=0.0)
+    learned = Row(name="learned", kind="ours", metric=spread([0.6]), ssim=0.97, delta_e=5.4)
+    names = [
+        list(pareto_pictures(Results(metric="top1", paired_on="top1", pictures=3, rows=(bicubic, other))))
+        for other in (learned, replace(bicubic, name="again"))
+    ]
+    assert names == [["pareto_naturalness.png"], []]

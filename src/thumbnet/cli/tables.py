@@ -103,16 +103,16 @@ def comparison_table(results: Results) -> Table:
         "retention",
         "MACs\n+ downscaler",
         "ms",
-        "bytes",
+        "bytes\nΔE",
         "difference\nto",
     ):
         table.add_column(heading, justify="right", overflow="fold")
     for row in results.rows:
-        name, metric, std, retention, _, student, downscaler, milliseconds, size, against, difference = cells(row)
+        name, metric, std, retention, _, student, downscaler, latency, size, colour, against, difference = cells(row)
         lines = ((metric, std), retention.split(" [", 1), (student, f"+ {downscaler}" if downscaler else ""))
         to = (*difference.split(" [", 1), against) if row.against else ()
         shown = ["\n".join(part if not part.endswith("]") else f"\\[{part}" for part in line) for line in (*lines, to)]
-        table.add_row(name, *shown[:3], milliseconds, size, shown[3])
+        table.add_row(name, *shown[:3], latency, f"{size}\n{colour}", shown[3])
     return table
 
 

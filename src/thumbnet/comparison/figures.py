@@ -42,14 +42,15 @@ _PLACES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One drawing: what its axis says, and what a row costs there."""
+    """One drawing: what its axis says, what a row costs there, and whether its axis is linear, for costs of 0."""
 
     label: str
     cost: Cost
+    linear: bool = False
 
 
 def pareto_pictures(results: Results) -> dict[str, bytes]:
-    """The pictures by file name; one whose cost is not known of two rows at least is left out."""
+    """The pictures by file name; one whose cost is not known of two rows at least, or none for all, is left out."""
     panels = {
         "pareto_macs.png": (
             Panel(label="MACs a picture, student and downscaler", cost=lambda row: row.total_macs),
@@ -57,10 +58,15 @@ def pareto_pictures(results: Results) -> dict[str, bytes]:
         ),
         "pareto_latency.png": (Panel(label="latency of one picture, ms", cost=lambda row: row.latency_ms),),
         "pareto_bytes.png": (Panel(label="bytes a picture", cost=lambda row: row.picture_bytes),),
+        "pareto_naturalness.png": (
+            Panel(label="colour difference ΔE to bicubic thumbnails", cost=lambda row: row.delta_e, linear=True),
+            Panel(label="1 − SSIM to bicubic thumbnails", cost=_dissimilarity, linear=True),
+        ),
     }
     drawn = {}
     for name, group in panels.items():
-        if all(len(_placed(panel, results)) > 1 for panel in group):
+        costs = [[cost for cost, _ in _placed(panel, results)] for panel in group]
+        if all(len(known) > 1 and any(known) for known in costs):
             drawn[name] = _draw(results, group)
     return drawn
 
@@ -110,16 +116,27 @@ def _draw_points(axes: Axes, panel: Panel, results: Results) -> None:
         zorder=0,
         label="nothing cheaper is better",
     )
-    axes.set_xscale("log")
     axes.margins(x=0.2, y=0.12)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: quantity(cost)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    _scale(axes, panel)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g}%"))
-    axes.set_xlabel(f"{panel.label} (logarithmic)")
     axes.grid(color="#e5e7eb", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _scale(axes: Axes, panel: Panel) -> None:
+    if panel.linear:
+        axes.set_xlabel(panel.label)
+        return
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: quantity(cost)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(f"{panel.label} (logarithmic)")
+
+
+def _dissimilarity(row: Row) -> float | None:
+    return None if row.ssim is None else 1 - row.ssim
 
 
 def _label(axes: Axes, placed: Sequence[tuple[float, Row]]) -> None:
@@ -153,7 +170,7 @@ def _placed(panel: Panel, results: Results) -> list[tuple[float, Row]]:
     """The rows to draw; untrained thumbnails lie so low that they would press all others together."""
     shown = [row for row in results.rows if row.metric and not row.name.startswith(UNTRAINED)]
     found = [(panel.cost(row), row) for row in shown]
-    return [(cost, row) for cost, row in found if cost]
+    return [(cost, row) for cost, row in found if cost is not None]
 
 
 def _mean(row: Row) -> float:

@@ -40,6 +40,7 @@ class Row:
         downscaler_macs: Of the one that makes the thumbnail.
         latency_ms: From a decoded picture at the image side to the answer, one picture at a time.
         picture_bytes: Of what is stored: the thumbnail as PNG, for the teacher the picture as it came.
+        ssim, delta_e: Similarity and colour difference of thumbnails to bicubic ones; None where there are none.
         hours: Spent in training epochs.
         against: Name of the best alternative at about equal MACs.
         difference: Paired difference to it.
@@ -57,6 +58,8 @@ class Row:
     downscaler_macs: int | None = None
     latency_ms: float | None = None
     picture_bytes: float | None = None
+    ssim: float | None = None
+    delta_e: float | None = None
     hours: float | None = None
     against: str | None = None
     difference: Interval | None = None
@@ -174,6 +177,8 @@ def _row(runs: Sequence[RecipeRun], finished: Sequence[_Finished], metric: str) 
         student_macs=evaluations[0]["student"]["macs"],
         downscaler_macs=evaluations[0]["downscaler"]["macs"],
         picture_bytes=_mean_bytes(evaluations),
+        ssim=_mean_naturalness(evaluations, "ssim"),
+        delta_e=_mean_naturalness(evaluations, "delta_e"),
         hours=sum(training_hours(run.one.run) for run in finished),
         seeds=tuple(run.one.seed for run in finished),
     )
@@ -184,6 +189,12 @@ def _mean_bytes(evaluations: Sequence[Mapping[str, Any]]) -> float | None:
     full = evaluations[0]["ratio"] == 1
     sizes = [evaluation["bytes"]["image" if full else "thumbnail"] for evaluation in evaluations]
     return None if None in sizes else float(np.mean(sizes))
+
+
+def _mean_naturalness(evaluations: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    """Of thumbnails; None at full size and where there is nothing that a person could look at."""
+    found = [(evaluation["ratio"] > 1 and evaluation.get("naturalness")) or None for evaluation in evaluations]
+    return None if None in found else float(np.mean([values[name] for values in found if values]))
 
 
 def _against_best(

@@ -26,6 +26,8 @@ CSV_COLUMNS = (
     "downscaler_macs",
     "latency_ms",
     "picture_bytes",
+    "ssim",
+    "delta_e",
     "hours",
     "against",
     "difference",
@@ -38,14 +40,14 @@ CSV_COLUMNS = (
 def headings(results: Results) -> tuple[str, ...]:
     """Of the columns of `cells`."""
     metric = METRICS[results.metric]
-    costs = ("MACs: student", "downscaler", "latency, ms", "bytes")
+    costs = ("MACs: student", "downscaler", "latency, ms", "bytes", "ΔE")
     return ("recipe", metric, "std", "retention", "drop", *costs, "best alternative", "difference to it")
 
 
 def cells(row: Row) -> tuple[str, ...]:
     """One row in words; differences are in percentage points, each with its 95% interval."""
     if row.metric is None:
-        return (row.name, "failed", *([""] * 9))
+        return (row.name, "failed", *([""] * 10))
     std = row.metric.std
     return (
         f"{row.name} ({row.kind})" if row.kind in ("ours", "bound") else row.name,
@@ -57,6 +59,7 @@ def cells(row: Row) -> tuple[str, ...]:
         _macs(row.downscaler_macs),
         UNKNOWN if row.latency_ms is None else f"{row.latency_ms:.2f}",
         UNKNOWN if row.picture_bytes is None else f"{row.picture_bytes:,.0f}",
+        UNKNOWN if row.delta_e is None else f"{row.delta_e:.1f}",
         row.against or UNKNOWN,
         UNKNOWN if row.difference is None else in_points(row.difference),
     )
@@ -81,6 +84,8 @@ def reading_notes(results: Results, equal_by: EqualBy, device: str) -> tuple[str
             "Differences compare, picture by picture, whether exactly the right labels were given: average precision "
             "has no value for one picture. So they are not differences of the metric's column."
         )
+    if any(row.delta_e is not None for row in results.rows):
+        notes.append("ΔE is the mean colour difference of thumbnails to bicubic ones; about 2.3 is just noticeable.")
     if any(row.latency_ms is not None for row in results.rows):
         notes.append(
             "Latency is the median for one picture, decoded and at the image side, through downscaler and student "
@@ -124,6 +129,8 @@ def as_csv(rows: Sequence[Row]) -> str:
                 row.downscaler_macs,
                 row.latency_ms,
                 row.picture_bytes,
+                row.ssim,
+                row.delta_e,
                 row.hours,
                 row.against,
                 *_limits(row.difference),
