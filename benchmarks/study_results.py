@@ -208,3 +208,30 @@ def stored_thumbnails(result: dict[str, Any]) -> str:
         cells += [_points(found["paired_differences"][other]) for other in others]
         lines.append(f"| {form} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
+
+
+def naturalness_of(title: str, name: str) -> Callable[[dict[str, Any]], str]:
+    """What naturalness costs on one data set; the figure lies beside the JSON of that name."""
+
+    def naturalness(result: dict[str, Any]) -> str:
+        finer = ", `keep_stem_resolution`" if result["student"]["keep_stem_resolution"] else ""
+        lines = [
+            f"### {title}\n",
+            f"Ratio {result['ratio']}{finer}, {result['epochs']} epochs, {_seeds(result)}. SSIM and ΔE are distances from bicubic",
+            "thumbnails; the weight is that of the loss that holds thumbnails natural.\n",
+            f"![Accuracy against SSIM and ΔE](../benchmarks/results/{name}.png)\n",
+            "| downscaler | starts | its learning rate | loss and weight | top-1 | SSIM | ΔE |",
+            "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        ]
+        for point in result["points"]:
+            fixed = point["kind"] == "bicubic"
+            told = (
+                ("", "", "")
+                if fixed
+                else (point["start"], f"× {point['lr_factor']:g}", f"{point['loss']} {point['weight']:g}")
+            )
+            measured = (f"{100 * point['top1']:.1f}%", f"{point['ssim']:.3f}", f"{point['delta_e']:.1f}")
+            lines.append(f"| {' | '.join((point['kind'], *told, *measured))} |")
+        return "\n".join([*lines, ""])
+
+    return naturalness

@@ -49,6 +49,10 @@ def render() -> str:
         ("study_imagenette_first_layer", study_results.study_of("The same student and compute, two seeds")),
         ("stored_thumbnails", study_results.stored_thumbnails),
         ("stored_thumbnails_fine", study_results.stored_thumbnails),
+        (
+            "naturalness_imagenette",
+            study_results.naturalness_of("What naturalness costs the same student", "naturalness_imagenette"),
+        ),
         ("study_imagenette_detail_long", study_results.study_of("The same detail decoder, ten epochs on four views")),
         (
             "study_imagenette_alternatives",
@@ -58,6 +62,7 @@ def render() -> str:
         ("study_elpv", study_results.study_of("Solar cells (`elpv`), 192 px")),
         ("study_elpv_detail", study_results.study_of("Solar cells: detail hidden in the thumbnail")),
         ("study_elpv_ratio2", study_results.study_of("Solar cells at ratio 2: 192 px images, 96 px thumbnails")),
+        ("naturalness_elpv", study_results.naturalness_of("What naturalness costs on solar cells", "naturalness_elpv")),
         ("transfer", study_results.transfer),
         ("formats_elpv", formats),
         ("formats_elpv_noise", formats_after_noise),

@@ -39,18 +39,23 @@ def recipe(photos: Path, tmp_path: Path) -> Path:
 
 def test_the_curve_has_a_point_for_every_combination_and_goes_on(recipe: Path, tmp_path: Path) -> None:
     study, output, runs = script("naturalness_curve"), tmp_path / "curve.json", tmp_path / "runs"
-    arguments = ["--recipe", str(recipe), "--mm", "0,10", "--kinds", "residual", "--lr-factors", "1"]
+    finer = tmp_path / "finer.yaml"
+    finer.write_text("student: {keep_stem_resolution: true, detail_steps: 2}")
+    arguments = ["--recipe", str(recipe), str(finer), "--mm", "0,10", "--pm", "5", "--lr-factors", "1"]
+    arguments += ["--kinds", "residual", "--starts", "natural,detail"]
     arguments += ["--runs", str(runs), "--output", str(output)]
     study.main(arguments)
     result = json.loads(output.read_text())
-    assert [(point["kind"], point["mm"]) for point in result["points"]] == [
-        ("bicubic", 0),
-        ("residual", 0),
-        ("residual", 10),
+    assert [(point["kind"], point["start"], point["loss"], point["weight"]) for point in result["points"]] == [
+        ("bicubic", "natural", "mm", 0),
+        ("residual", "natural", "mm", 0),
+        ("residual", "natural", "mm", 10),
+        ("residual", "detail", "pm", 5),
     ]
     assert result["points"][0]["ssim"] == pytest.approx(1)
     assert all(0 <= point["top1"] <= 1 and point["delta_e"] >= 0 for point in result["points"])
-    assert yaml.safe_load((runs / "residual-lr1-mm10-0" / "config.yaml").read_text())["loss"]["mm"] == 10
+    assert yaml.safe_load((runs / "residual-natural-lr1-mm10-0" / "config.yaml").read_text())["loss"]["mm"] == 10
+    assert yaml.safe_load((runs / "residual-detail-lr1-pm5-0" / "config.yaml").read_text())["loss"]["pm"] == 5
     with Image.open(output.with_suffix(".png")) as figure:
         assert figure.width > 900
     written = {file: file.stat().st_mtime_ns for file in runs.rglob("evaluation.json")}
