@@ -75,7 +75,7 @@ def known_so_far(results: Path) -> str:
         "  downscaler in accuracy, and a filter costs less and makes smaller files. On other data and another network",
         f"  than it was trained with, frozen, it changed the student by {_points(trained)} points and retrieval by {_points(found)} points",
         "  of average precision (one seed).",
-        "- **Not a small network at full size** at equal compute, on elpv, one seed: a smaller network",
+        "- **Not a small network at full size** at about equal compute, on elpv, one seed: a smaller network",
         f"  from a random start reaches {tops['smaller_network']:.1f}%, the teacher pruned {tops['pruned']:.1f}%, students on thumbnails"
         f" {tops['bicubic_all']:.1f}%",
         "  (the last difference is within the noise; a smaller network with pretrained weights was not tried).",

@@ -37,7 +37,7 @@ def recipes(write_recipe: Write, tmp_path_factory: pytest.TempPathFactory) -> li
 def compared(recipes: list[str], tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     """Must not be changed by tests."""
     output = tmp_path_factory.mktemp("compared")
-    return compare(recipes=recipes, output=output, ours=["thumbnet"], **SETTINGS)
+    return compare(recipes=recipes, output=output, ours=["thumb*"], **SETTINGS)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """What `thumbnet compare` refuses, before any training."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 import yaml
 
 from thumbnet import compare
+from thumbnet.comparison.recipes import read_recipes
+from thumbnet.config.comparison import CompareSettings
 from thumbnet.errors import ConfigError
 
 Write = Callable[..., str]
@@ -36,7 +39,8 @@ def test_a_run_with_other_settings_is_refused_by_name_and_overwritten_when_asked
         ({"set": ("epoch=3",)}, "recipe .*one.yaml: settings: .*epoch"),
         ({"set": ("ratio=9",)}, "one.yaml: ratio is 9"),
         ({"ours": ("two",)}, "ours: there is no recipe two; there are one"),
-        ({"ours": ("one",), "bounds": ("one",)}, "bounds is one, but must be other recipes"),
+        ({"ours": ("one",), "bounds": ("o*",)}, "bounds is one, but must be other recipes"),
+        ({"best_of": ("t*",)}, r"best_of: there is no recipe t\*; there are one"),
         ({"teacher_weights": "a.pth", "teacher_recipe": "b.yaml"}, "without teacher_recipe"),
         ({"nonsense": 1}, "nonsense.*thumbnet compare --help"),
     ],
@@ -58,3 +62,11 @@ def test_recipes_that_cannot_be_read(write_recipe: Write, tmp_path: Path) -> Non
         compare(recipes=[tmp_path / "list.yaml"], output=tmp_path / "out")
     with pytest.raises(ConfigError, match=r"give it as --teacher-recipe"):
         compare(recipes=[write_recipe(tmp_path, "teacher")], output=tmp_path / "out")
+
+
+def test_the_base_among_the_recipes_is_no_recipe(write_recipe: Write, tmp_path: Path) -> None:
+    base, one = write_recipe(tmp_path, "base", epochs=1), write_recipe(tmp_path, "one", epochs=1)
+    settings = CompareSettings(recipes=(base, one), base=base, output=str(tmp_path / "out"))
+    assert [recipe.name for recipe in read_recipes(settings, None)] == ["one"]
+    with pytest.raises(ConfigError, match="recipes hold nothing but the base"):
+        read_recipes(replace(settings, recipes=(base,)), None)

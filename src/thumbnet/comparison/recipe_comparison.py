@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from thumbnet.comparison.recipes import TEACHER, common_changes, read_recipe, read_recipes
+from thumbnet.comparison.recipes import TEACHER, common_changes, matching, read_recipe, read_recipes
 from thumbnet.comparison.runs import train_shared_teacher
 from thumbnet.comparison.study import Comparison, Study, carry_out, write
 from thumbnet.config.comparison import CompareSettings
@@ -36,6 +36,7 @@ def compare(
         str(output / TEACHER / "teacher.safetensors") if settings.teacher_recipe else None
     )
     recipes = read_recipes(settings, given)  # before the teacher's training: a wrong recipe is known at once
+    best_of = matching("best_of", settings.best_of, [recipe.name for recipe in recipes])
     remake = False
     if settings.teacher_recipe and settings.train:
         of_data = {name: value for name, value in common_changes(settings).items() if name == "data"}
@@ -46,7 +47,7 @@ def compare(
         recipes=tuple(recipes),
         seeds=settings.seeds,
         output=output,
-        best_of=settings.best_of,
+        best_of=best_of,
         equal_by=settings.equal_by,
         timing_rounds=settings.timing_rounds,
         train=settings.train,

@@ -1,5 +1,6 @@
 """Recipes: YAML files to the settings of runs, each with a name."""
 
+import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,14 +36,14 @@ class Recipe:
 
 
 def read_recipes(settings: CompareSettings, teacher_weights: str | None) -> list[Recipe]:
-    """The recipes of a comparison, the teacher's left out, with the changes common to all.
+    """The recipes of a comparison, base and teacher's left out, with the changes common to all.
 
     Args:
         settings: The comparison's.
         teacher_weights: For every recipe; None leaves each its own.
 
     Raises:
-        ConfigError: If a file is no recipe, two have one name, or a name in `ours`, `bounds` or `best_of` is none.
+        ConfigError: If a file is no recipe, two have one name, a name in `ours` or `bounds` is none, or one is in both.
     """
     changes = common_changes(settings)
     base = Path(settings.base) if settings.base else None
@@ -51,7 +52,8 @@ def read_recipes(settings: CompareSettings, teacher_weights: str | None) -> list
     files: dict[str, Path] = {}
     for given in settings.recipes:
         file = Path(given)
-        if settings.teacher_recipe and file.resolve() == Path(settings.teacher_recipe).resolve():
+        beside = [Path(other).resolve() for other in (settings.teacher_recipe, settings.base) if other]
+        if file.resolve() in beside:  # as in recipes/elpv/*.yaml
             continue
         name = file.parent.name if file.name == RUN_MARK else file.stem
         if name in files:
@@ -60,8 +62,12 @@ def read_recipes(settings: CompareSettings, teacher_weights: str | None) -> list
             hint = f"rename it, or give it as --teacher-recipe {file}" if name == TEACHER else "rename it"
             raise ConfigError(f"recipes: {file}: the row {name} is there by itself; {hint}")
         files[name] = file
-    _check_names(settings, files)
-    kinds = {**dict.fromkeys(settings.ours, "ours"), **dict.fromkeys(settings.bounds, "bound")}
+    if not files:
+        raise ConfigError("recipes hold nothing but the base and the teacher's; give one more YAML file")
+    ours, bounds = (matching(name, getattr(settings, name), files) for name in ("ours", "bounds"))
+    if both := [name for name in ours if name in bounds]:
+        raise ConfigError(f"bounds is {', '.join(both)}, but must be other recipes than ours")
+    kinds = {**dict.fromkeys(ours, "ours"), **dict.fromkeys(bounds, "bound")}
     return [
         Recipe(name=name, kind=kinds.get(name, "alternative"), settings=read_recipe(file, changes, base))  # type: ignore[arg-type]
         for name, file in files.items()
@@ -161,13 +167,14 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:
     values[last] = value
 
 
-def _check_names(settings: CompareSettings, known: Iterable[str]) -> None:
-    given: dict[str, Sequence[str]] = {
-        "ours": settings.ours,
-        "bounds": settings.bounds,
-        "best_of": settings.best_of,
-    }
-    for setting, names in given.items():
-        wrong = [name for name in names if name not in known]
-        if wrong:
-            raise ConfigError(f"{setting}: there is no recipe {wrong[0]}; there are {', '.join(known)}")
+def matching(setting: str, patterns: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
+    """The names that patterns such as `thumbnet*` stand for, in the order of `known`.
+
+    Raises:
+        ConfigError: If one stands for none.
+    """
+    known = tuple(known)
+    for pattern in patterns:
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in known):
+            raise ConfigError(f"{setting}: there is no recipe {pattern}; there are {', '.join(known)}")
+    return tuple(name for name in known if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))

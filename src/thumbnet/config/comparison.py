@@ -28,8 +28,9 @@ class CompareSettings:
         teacher_weights: The teacher's weights for every recipe, in place of its own.
         teacher_recipe: Recipe of `thumbnet train-teacher`: trained once, and its weights given to every recipe.
         set: Settings of `thumbnet train` for every recipe, each as NAME=VALUE, e.g. `epochs=3`, `loss.kd=2`.
-        ours: Names of the recipes that are the subject; they are no alternatives to each other.
-        bounds: Names of the recipes that show what is possible and nobody would use.
+        ours: Names of the recipes that are the subject, or patterns such as `thumbnet*`; they are no alternatives to
+            each other.
+        bounds: Names of the recipes that show what is possible and nobody would use, or patterns.
         best_of: Names of the alternatives among which the best is looked for; by default every recipe that is neither
             ours nor a bound.
         equal_by: What "equal MACs" counts: the `student` alone, as where thumbnails are made once and classified
@@ -61,8 +62,6 @@ class CompareSettings:
         require(self.timing_rounds >= 0, "timing_rounds", self.timing_rounds, "0 (no timing) or more")
         one_teacher = not (self.teacher_weights and self.teacher_recipe)
         require(one_teacher, "teacher_weights", self.teacher_weights, "given without teacher_recipe")
-        both = sorted({*self.ours} & {*self.bounds})
-        require(not both, "bounds", ", ".join(both), "other recipes than ours")
 
 
 @dataclass(frozen=True, kw_only=True)
