@@ -1,123 +1,27 @@
 """The sections of docs/results.md on what a student reaches: the studies, and E by itself."""
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-STUDIES = (
-    "imagenette",
-    "imagenette_long",
-    "imagenette_fine_long",
-    "imagenette_detail",
-    "imagenette_first_layer",
-    "imagenette_detail_long",
-    "imagenette_alternatives",
-    "elpv",
-    "elpv_ratio2",
-    "elpv_detail",
-    "imagenette_lr",
-)
 
-
-def known_so_far(results: Path) -> str:
-    """In words, with the numbers of the studies: when to use ThumbNet, and what is not known."""
-    studies = {
-        name: {row["name"]: row for row in json.loads((results / f"study_{name}.json").read_text())["rows"]}
-        for name in STUDIES
-    }
-    imagenette, longer, finer, detail, pair, detail_longer, plain, elpv, half, detail_elpv, slower = studies.values()
-    ours, finer_ours, whole = detail["thumbnet_detail"], pair["thumbnet_fine_detail"], detail["thumbnet_ratio2"]
-    filtered = detail["bicubic_all_fine"]
-    tops = {name: 100 * row["metric"]["mean"] for name, row in elpv.items() if row["metric"]}
-    stored = json.loads((results / "formats_elpv.json").read_text())["formats"]
-    webp = stored["webp:80"]["thumbnail"]
-    shares = (100 * webp["top1"], 100 * stored["png"]["thumbnail"]["top1"])
-    sharper = json.loads((results / "transfer.json").read_text())
-    found = sharper["retrieval"]["paired_differences"]["learned - bicubic"]["average_precision"]
-    trained = sharper["students"]["paired_differences"]["learned - bicubic"]
-    lines = [
-        "## What is known so far\n",
-        "The study of all recipes is begun and not complete: the tables below hold the recipes and seeds that ran, after a few",
-        "epochs on a processor. Share of the teacher's accuracy that the student keeps:\n",
-        "| | MACs of the teacher's | elpv | Imagenette |",
-        "| --- | ---: | ---: | ---: |",
-        f"| ratio 2 | 1/4 | {_kept(half['thumbnet'])} | {_kept(detail['thumbnet_ratio2'])} |",
-        f"| ratio 4, `keep_stem_resolution`, bicubic thumbnails | 1/4 | {_kept(detail_elpv['bicubic_all_fine'])} |"
-        f" {_kept(filtered)}; 16 epochs: {_kept(finer['bicubic_all_fine'])} |",
-        f"| the same and `downscaler.start detail` | 1/4 | {_kept(detail_elpv['thumbnet_fine_detail'])} | {_kept(finer_ours)} |",
-        f"| ratio 4, `detail_decoder` | 0.3 | {_kept(detail_elpv['thumbnet_detail'])} | {_kept(ours)};"
-        f" 10 epochs: {_kept(detail_longer['thumbnet_detail'])} |",
-        f"| ratio 4, plain | 1/13 | {_kept(elpv['thumbnet'])} | {_kept(imagenette['thumbnet'])};"
-        f" 24 epochs: {_kept(longer['thumbnet'])} |\n",
-        "- **ThumbNet is worth it** where pictures are kept, sent or classified many times: thumbnails of elpv as WebP",
-        f"  at quality 80 take {webp['bytes']} bytes and are classified as well as lossless ones",
-        f"  ({shares[0]:.1f}% and {shares[1]:.1f}%).",
-        "- **At a quarter of the teacher's MACs**, ratio 2 came out ahead of ratio 4 with finer features, by"
-        f" {_points(whole['difference'])} points on Imagenette",
-        "  (one seed; on elpv within the noise), for thumbnails of four times the pixels"
-        f" ({whole['picture_bytes']:,.0f} bytes as PNG, {filtered['picture_bytes']:,.0f} at ratio 4).",
-        "  That is also about the most that a downscaler could win back at ratio 4 and this compute and schedule. Ratio 4 where",
-        "  thumbnails are kept or sent, ratio 2 where only compute counts.",
-        "- **The downscaler is worth something where the student can read it.** On Imagenette, ahead of the best fixed filter at equal"
-        " compute:",
-        f"  {_points(finer_ours['difference'])} points for the same student with `--downscaler.start detail` ({_seeds(finer_ours)}),"
-        f" {_points(ours['difference'])} with",
-        f"  `--student.detail_decoder` ({_seeds(ours)}). Thumbnails take {finer_ours['picture_bytes']:,.0f} and"
-        f" {ours['picture_bytes']:,.0f} bytes as PNG, bicubic ones {filtered['picture_bytes']:,.0f}. On elpv the two",
-        f"  are at {_points(detail_elpv['thumbnet_fine_detail']['difference'])} and"
-        f" {_points(detail_elpv['thumbnet_detail']['difference'])}: no difference that its 656 pictures could show.",
-        f"- **Keep such thumbnails without loss** (PNG, lossless WebP): stored as JPEG of quality 90 the differences are"
-        f" {_compressed(results, 'stored_thumbnails_fine')}",
-        f"  and {_compressed(results, 'stored_thumbnails')} points, for compression takes the hidden detail away. Training on"
-        " compressed ones was not tried with it.",
-        "- **Else a bicubic thumbnail is as good** (`--downscaler.kind bicubic`): no other comparison below shows a gain of the learned",
-        "  downscaler in accuracy, and a filter costs less and makes smaller files. On other data and another network",
-        f"  than it was trained with, frozen, it changed the student by {_points(trained)} points and retrieval by {_points(found)} points",
-        "  of average precision (one seed).",
-        "- **Not a small network at full size** at about equal compute, on elpv, one seed: a smaller network",
-        f"  from a random start reaches {tops['smaller_network']:.1f}%, the teacher pruned {tops['pruned']:.1f}%, students on thumbnails"
-        f" {tops['bicubic_all']:.1f}%",
-        "  (the last difference is within the noise; a smaller network with pretrained weights was not tried).",
-        "- **Half the learning rate** (`--lr 5e-4`) on Imagenette, six epochs, one seed: bicubic thumbnails with `keep_stem_resolution`"
-        f" {100 * detail['bicubic_all_fine']['metric']['mean']:.1f}%",
-        f"  instead of {100 * imagenette['bicubic_all_fine']['metric']['mean']:.1f}%, the plain student"
-        f" {100 * slower['thumbnet']['metric']['mean']:.1f}% instead of {100 * imagenette['thumbnet']['metric']['mean']:.1f}%.",
-        "- **What the plain student learns from** on Imagenette (one seed, six epochs, bicubic thumbnails):"
-        f" labels alone {_top(plain['bicubic_cl'])}, and the teacher's",
-        f"  answers {_top(plain['bicubic_cl_kd'])}, and its features {_top(plain['bicubic_cl_kd_fm'])}, and its embedding"
-        f" {_top(plain['bicubic_all'])}; only norms and head trained {_top(plain['fixres'])}; on MULLER's",
-        f"  thumbnails {_top(plain['muller'])}, on ThumbNet's {_top(plain['thumbnet'])}.",
-        "- **Feature mapping** has not been seen to help the plain student: on Imagenette it has"
-        f" {_top(plain['thumbnet_without_fm'])} without and {_top(plain['thumbnet'])} with",
-        f"  all losses (one seed), on elpv {tops['thumbnet_without_fm']:.1f}% and {tops['thumbnet']:.1f}% (three seeds)."
-        f" Without distillation it did better on elpv ({tops['thumbnet_without_kd']:.1f}%), a",
-        "  weak teacher of two classes. Finer students were not tried without either, so no default moves on it.",
-        "- **Not known yet**: more than one or two seeds of most rows, other networks, fresh views, hundreds of epochs.\n",
-    ]
-    return "\n".join(lines)
-
-
-def _kept(row: dict[str, Any]) -> str:
+def kept(row: dict[str, Any]) -> str:
+    """The share of the teacher's accuracy."""
     return f"{100 * row['retention']:.1f}%"
 
 
-def _top(row: dict[str, Any]) -> str:
+def top(row: dict[str, Any]) -> str:
+    """Top-1, mean over seeds."""
     return f"{100 * row['metric']['mean']:.1f}%"
 
 
-def _seeds(row: dict[str, Any]) -> str:
+def seeds_of(row: dict[str, Any]) -> str:
+    """How many, in words."""
     count = len(row["seeds"])
     return f"{count} seeds" if count > 1 else "one seed"
 
 
-def _compressed(results: Path, name: str) -> str:
-    """How far ours is ahead on thumbnails stored as JPEG of quality 90."""
-    formats = json.loads((results / f"{name}.json").read_text())["formats"]
-    return _points(next(iter(formats["jpeg:90"]["paired_differences"].values())))
-
-
-def _points(difference: dict[str, float]) -> str:
+def points(difference: dict[str, float]) -> str:
+    """A difference in points, with its interval."""
     limits = f"[{100 * difference['low']:+.1f}, {100 * difference['high']:+.1f}]"
     return f"{100 * difference['mean']:+.1f} {limits}"
 
@@ -181,9 +85,9 @@ def transfer(result: dict[str, Any]) -> str:
         cells = (
             f"**{arm}**" if apart is None else arm,
             f"{100 * sum(tops) / len(tops):.1f}",
-            _points(apart) if apart else "",
+            points(apart) if apart else "",
             f"{100 * retrieval['means'][arm]['average_precision']:.1f}",
-            _points(found["average_precision"]) if found else "",
+            points(found["average_precision"]) if found else "",
             f"{students['naturalness'][arm]['delta_e']:.1f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
@@ -205,7 +109,7 @@ def stored_thumbnails(result: dict[str, Any]) -> str:
     for form, found in formats.items():
         runs = [found["runs"][run] for run in (first, *others)]
         cells = [f"{100 * run['top1']:.1f} | {run['bytes']:,}" for run in runs]
-        cells += [_points(found["paired_differences"][other]) for other in others]
+        cells += [points(found["paired_differences"][other]) for other in others]
         lines.append(f"| {form} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
@@ -217,7 +121,7 @@ def naturalness_of(title: str, name: str) -> Callable[[dict[str, Any]], str]:
         finer = ", `keep_stem_resolution`" if result["student"]["keep_stem_resolution"] else ""
         lines = [
             f"### {title}\n",
-            f"Ratio {result['ratio']}{finer}, {result['epochs']} epochs, {_seeds(result)}. SSIM and ΔE are distances from bicubic",
+            f"Ratio {result['ratio']}{finer}, {result['epochs']} epochs, {seeds_of(result)}. SSIM and ΔE are distances from bicubic",
             "thumbnails; the weight is that of the loss that holds thumbnails natural.\n",
             f"![Accuracy against SSIM and ΔE](../benchmarks/results/{name}.png)\n",
             "| downscaler | starts | its learning rate | loss and weight | top-1 | SSIM | ΔE |",

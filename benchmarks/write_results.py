@@ -10,6 +10,7 @@ from typing import Any
 import archive_results
 import deployment_results
 import study_results
+import study_summary
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
@@ -32,7 +33,7 @@ def main() -> None:
 
 def render() -> str:
     parts = ["# Results\n\nWritten by `python benchmarks/write_results.py`; do not edit.\n"]
-    parts.append(study_results.known_so_far(RESULTS))
+    parts.append(study_summary.known_so_far(RESULTS))
     for name, section in (
         ("study_imagenette", study_results.study_of("Ten classes of ImageNet (`imagenette224`), 224 px")),
         ("study_imagenette_long", study_results.study_of("The same, 24 epochs on four views instead of six on two")),
@@ -53,7 +54,7 @@ def render() -> str:
             "naturalness_imagenette",
             study_results.naturalness_of("What naturalness costs the same student", "naturalness_imagenette"),
         ),
-        ("study_imagenette_detail_long", study_results.study_of("The same detail decoder, ten epochs on four views")),
+        ("study_imagenette_detail_long", study_results.study_of("The same students, ten epochs on four views")),
         (
             "study_imagenette_alternatives",
             study_results.study_of("The first table's plain student and its alternatives, run anew"),
