@@ -84,6 +84,7 @@ def _the_downscaler(studies: dict[str, Rows], results: Path) -> list[str]:
         f" {ours['picture_bytes']:,.0f} bytes as PNG, bicubic ones {detail['bicubic_all_fine']['picture_bytes']:,.0f}. On elpv the two",
         f"  are at {points(elpv[0]['difference'])} and {points(elpv[1]['difference'])}:"
         " no difference that its 656 pictures could show.",
+        "  [What such thumbnails look like](decisions/0016-detail-for-the-first-layer.md).",
         f"- **Keep such thumbnails without loss** (PNG, lossless WebP): stored as JPEG of quality 90 the differences are"
         f" {_compressed(results, 'stored_thumbnails_fine')}",
         f"  and {_compressed(results, 'stored_thumbnails')} points, for compression takes the hidden detail away. Training on"
