@@ -44,7 +44,8 @@ class Answers:
         labels: As in `Batch`.
         logits: `[pictures, classes]` by `student`, `teacher` and `untrained_bicubic`, the latter two where at hand.
         thumbnail_bytes: Mean size of a thumbnail as PNG; None where the downscaler makes no picture.
-        naturalness: How near the thumbnails are to bicubic ones (`thumbnet.naturalness`); None without pictures.
+        naturalness: How near the thumbnails are to bicubic ones (`thumbnet.naturalness`); None without
+            pictures, and at ratio 1, where there is nothing to compare.
     """
 
     labels: Tensor
@@ -176,8 +177,9 @@ def ask(opened: OpenedRun, batches: Iterable[Batch], kept: KeptAnswers | None) -
                 _save_sample(samples, number, {kind: values[offset] for kind, values in kinds.items()})
         asked += len(image)
         if bundle.makes_pictures:
-            natural.append(naturalness_by_picture(thumbnail, bicubic))
             sizes += [len(_png(image_to_picture(small))) for small in thumbnail]
+        if bundle.makes_pictures and bundle.description.ratio > 1:
+            natural.append(naturalness_by_picture(thumbnail, bicubic))
         labels.append(batch.label)
     joined = {name: torch.cat(parts) for name, parts in logits.items()}
     if kept and names:

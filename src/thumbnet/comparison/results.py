@@ -193,7 +193,7 @@ def _mean_bytes(evaluations: Sequence[Mapping[str, Any]]) -> float | None:
 
 def _mean_naturalness(evaluations: Sequence[Mapping[str, Any]], name: str) -> float | None:
     """Of thumbnails; None at full size and where there is nothing that a person could look at."""
-    found = [(evaluation["ratio"] > 1 and evaluation.get("naturalness")) or None for evaluation in evaluations]
+    found = [evaluation.get("naturalness") for evaluation in evaluations]
     return None if None in found else float(np.mean([values[name] for values in found if values]))
 
 
