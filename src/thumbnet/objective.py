@@ -82,7 +82,7 @@ def paper_terms(
     """The paper's four losses and embedding matching, with the given weights; where detail is hidden those as well.
 
     `cl` and `kd` are taken label by label where a picture may have several, and are means over the sides at which the
-    student trains.
+    student trains. A detail decoder always reads what is hidden, so it brings both `dm` and `pm`.
     """
     classification = losses.multilabel_classification if multilabel else losses.classification
     distillation = losses.multilabel_distillation if multilabel else losses.knowledge_distillation
@@ -122,7 +122,7 @@ def paper_terms(
     }
     if detail_decoder:
         terms["dm"] = Term(settings.dm, dm, needs_teacher=False, needs_features=False)
-    if hides_detail:
+    if detail_decoder or hides_detail:
         terms["pm"] = Term(settings.pm, pm, needs_teacher=False, needs_features=False)
     return terms
 
