@@ -140,13 +140,16 @@ FINER = StudentSettings(keep_stem_resolution=True, detail_steps=6)
 DETAIL = DownscalerSettings(start="detail")
 
 
+@pytest.mark.parametrize("ratio", [4, 2])
 def test_without_a_decoder_the_first_layer_reads_what_it_saw_at_twice_the_side(
-    tiny_settings: Settings, stripes: Tensor
+    tiny_settings: Settings, stripes: Tensor, ratio: int
 ) -> None:
     torch.manual_seed(0)
-    assembly = assemble(tiny_settings(student=FINER, downscaler=DETAIL), ("flat", "round"), tap_features=False)
+    settings = tiny_settings(student=FINER, downscaler=DETAIL, ratio=ratio)
+    assembly = assemble(settings, ("flat", "round"), tap_features=False)
     pair, (name, layer) = assembly.pair.eval(), next(iter(assembly.first_layers.items()))
-    small = interpolate(stripes, scale_factor=0.5, mode="bicubic", antialias=True).clamp(0, 1)
+    # Twice the thumbnail's side; at ratio 2 that is the image itself.
+    small = interpolate(stripes, scale_factor=2 / ratio, mode="bicubic", antialias=True).clamp(0, 1)
     wanted = layer(normalise(small, pair.mean, pair.std)).detach()
 
     def missed() -> float:
@@ -157,7 +160,9 @@ def test_without_a_decoder_the_first_layer_reads_what_it_saw_at_twice_the_side(
 
     before = missed()
     rest = {key: value.clone() for key, value in pair.student.network.state_dict().items() if not key.startswith(name)}
-    start_detail(pair, assembly.first_layers, repeat(stripes), 200, 4, LossSettings(), NO_NOISE, Announcer(quiet=True))
+    start_detail(
+        pair, assembly.first_layers, repeat(stripes), 200, ratio, LossSettings(), NO_NOISE, Announcer(quiet=True)
+    )
     assert missed() < 0.7 * before
     after = pair.student.network.state_dict()
     assert all(torch.equal(after[key], value) for key, value in rest.items())
@@ -180,7 +185,7 @@ def test_a_run_with_that_start_says_so_in_its_bundle_and_resumes_without_startin
 
 @pytest.mark.parametrize(
     ("student", "ratio"),
-    [(StudentSettings(), 4), (FINER, 2), (StudentSettings(keep_stem_resolution=True, prune=0.3), 4)],
+    [(StudentSettings(), 4), (StudentSettings(), 2), (StudentSettings(keep_stem_resolution=True, prune=0.3), 4)],
 )
 def test_that_start_needs_a_first_layer_that_reads_finer(
     tiny_settings: Settings, student: StudentSettings, ratio: int

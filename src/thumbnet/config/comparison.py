@@ -70,8 +70,8 @@ class SweepSettings:
 
     Attributes:
         ratios: Downscale factors per side, 2 to 8.
-        students: Options of the student: `plain`, `keep_stem_resolution`, `keep_stride_N`, `dilate_last_stage`, and at
-            ratios of 3 or more `detail_start` (`keep_stem_resolution` with `downscaler.start detail`) and
+        students: Options of the student: `plain`, `keep_stem_resolution`, `keep_stride_N`, `dilate_last_stage`,
+            `detail_start` (`keep_stem_resolution` with `downscaler.start detail`), and at ratios of 3 or more
             `detail_decoder`.
         seeds: Each combination is trained once with each.
         max_drop: Most that the student may lose against the teacher, in percentage points.

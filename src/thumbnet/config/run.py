@@ -141,8 +141,8 @@ class TrainSettings:
         read = not self.student.detail_decoder or (self.ratio > 2 and not bound)
         allowed = "given with ratio 3 or more, and a downscaler that makes a picture"
         require(read, "student.detail_decoder", True, allowed)
-        finer = self.student.keep_stem_resolution and self.ratio > 2 and not self.student.prune
-        allowed = "given with student.keep_stem_resolution and ratio 3 or more, without student.prune"
+        finer = self.student.keep_stem_resolution and self.ratio > 1 and not self.student.prune
+        allowed = "given with student.keep_stem_resolution and ratio 2 or more, without student.prune"
         require(self.downscaler.start != "detail" or finer, "downscaler.start", "detail", allowed)
         require(not (self.multilabel and self.unlabelled), "multilabel", True, "given without --unlabelled")
         known = self.teacher_classes in ("all", "data")
