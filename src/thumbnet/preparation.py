@@ -173,7 +173,7 @@ def _starting_state(
     hidden = hides_detail(chosen, settings.student)
     if hidden and settings.student.detail_steps and not plan.run.checkpoint.exists():
         _start_detail(plan, pair, loader, device)
-    optimizer = build_optimizer(pair, settings.optimizer, settings.lr)
+    optimizer = build_optimizer(pair, settings.optimizer, settings.peak_lr)
     average: ModelEmaV3 | None = None
     if settings.optimizer.ema_decay:
         average = build_average(pair, settings.optimizer.ema_decay)

@@ -14,6 +14,7 @@ from accelerate.utils import set_seed
 from thumbnet import processes
 from thumbnet.bundle import ThumbNet
 from thumbnet.config import (
+    LARGEST_LR,
     UNUSED_BY_TEACHERS,
     DownscalerSettings,
     LossSettings,
@@ -88,6 +89,7 @@ def fit(
         announcer.warn(warning)
     pictures = pictures.in_classes(assembly.classes)
     announcer.say(f"preprocessing: {assembly.preprocessing.summary}")
+    announcer.say(f"learning rate: {settings.peak_lr:g} at its peak")
 
     plan = _plan(settings, run, pictures, assembly, objective, announcer)
     trained = _run(plan, pictures, resume, overwrite)
@@ -178,6 +180,7 @@ def teacher_settings(settings: TrainSettings) -> TrainSettings:
     return replace(
         settings,
         loss=loss,
+        lr=settings.lr or LARGEST_LR,
         views=replace(settings.views, per_image=0, cached_flips=False),
         ratio=TrainSettings.ratio,
         downscaler=DownscalerSettings(),

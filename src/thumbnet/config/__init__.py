@@ -22,6 +22,7 @@ from thumbnet.config.networks import (
     student_channels,
 )
 from thumbnet.config.run import (
+    LARGEST_LR,
     MAXIMUM_RATIO,
     MINIMUM_RATIO,
     UNUSED_BY_TEACHERS,
@@ -34,6 +35,7 @@ from thumbnet.config.thumbnail import LossyCodec, ThumbnailSettings
 __all__ = [
     "FIXED_DOWNSCALERS",
     "FIXED_FILTERS",
+    "LARGEST_LR",
     "MAXIMUM_RATIO",
     "MINIMUM_RATIO",
     "UNUSED_BY_TEACHERS",

@@ -130,7 +130,7 @@ class StudentSettings:
         require(self.trainable in kinds, "student.trainable", self.trainable, f"one of {', '.join(kinds)}")
         require(0 <= self.drop_path < 1, "student.drop_path", self.drop_path, "at least 0, less than 1")
         require(0 <= self.prune <= 0.95, "student.prune", self.prune, "a share of the MACs from 0 to 0.95")
-        finer = self.keep_stem_resolution or self.keep_stride is not None or self.dilate_last_stage
+        finer = self.twice_as_fine and not self.detail_decoder
         apart = len(set(self.extra_ratios)) == len(self.extra_ratios) and all(2 <= r <= 8 for r in self.extra_ratios)
         require(apart, "student.extra_ratios", list(self.extra_ratios), "different whole numbers from 2 to 8")
         plain = not (self.upsample and self.extra_ratios)
@@ -142,6 +142,13 @@ class StudentSettings:
             "given without keep_stem_resolution, keep_stride, dilate_last_stage, upsample, extra_ratios and trainable"
         )
         require(not (self.detail_decoder and other), "student.detail_decoder", self.detail_decoder, alone)
+
+    @property
+    def twice_as_fine(self) -> bool:
+        """Whether the last features are twice as fine as the thumbnail's side alone would make them."""
+        return (
+            self.keep_stem_resolution or self.keep_stride is not None or self.dilate_last_stage or self.detail_decoder
+        )
 
     def shipped(self) -> "StudentSettings":
         """What a bundle says of its student: how it is fitted, and nothing of where it came from or how it trained."""

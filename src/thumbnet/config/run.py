@@ -13,6 +13,8 @@ from thumbnet.config.thumbnail import ThumbnailSettings
 from thumbnet.errors import ConfigError
 
 MINIMUM_RATIO, MAXIMUM_RATIO = 1, 8
+# What AdamW takes where S's features are as fine as T's, and the most that it takes by default (decision 0017).
+LR_AS_FINE, LARGEST_LR = 2.5e-4, 1e-3
 # Fine-tuning a teacher has no thumbnail, no second network and no second look at a view.
 UNUSED_BY_TEACHERS: tuple[str, ...] = ("ratio", "downscaler", "student", "feature_mapping", "cache", "views.per_image")
 UNUSED_BY_TEACHERS += ("thumbnail", "views.cached_flips", "unlabelled", "teacher_classes")
@@ -38,7 +40,8 @@ class TrainSettings:
         epochs: Passes over the training pictures.
         evaluate_every: Epochs between evaluations on the held-out pictures; the last epoch is always evaluated.
         batch_size: Pictures per optimiser step.
-        lr: Peak learning rate.
+        lr: Peak learning rate; by default 0.00025 for each time that the student's features are coarser than the
+            teacher's, at most 0.001: 0.001 at ratio 4, half of it at ratio 2 or with twice finer features.
         workers: Processes that read pictures; by default one less than the processor's cores, at most 8.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         sync_batchnorm: With several processes, batch norm sees the whole batch and not each process's share of it.
@@ -77,7 +80,7 @@ class TrainSettings:
     epochs: int = 30
     evaluate_every: int = 1
     batch_size: int = 32
-    lr: float = 1e-3
+    lr: float | None = None
     workers: int | None = None
     device: str = "auto"
     sync_batchnorm: bool = True
@@ -116,7 +119,7 @@ class TrainSettings:
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
         require(self.evaluate_every >= 1, "evaluate_every", self.evaluate_every, "1 (every epoch) or more")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
-        require(isfinite(self.lr) and self.lr > 0, "lr", self.lr, "more than 0")
+        require(self.lr is None or (isfinite(self.lr) and self.lr > 0), "lr", self.lr, "more than 0")
         require(self.workers is None or self.workers >= 0, "workers", self.workers, "0 or more")
         require(self.holdout is None or 0 < self.holdout < 1, "holdout", self.holdout, "between 0 and 1, e.g. 0.2")
         require(0 <= self.allow_unreadable <= 1, "allow_unreadable", self.allow_unreadable, "a share from 0 to 1")
@@ -126,6 +129,17 @@ class TrainSettings:
         require(divides, "optimizer.accumulation_steps", self.optimizer.accumulation_steps, needed)
 
         self._check_together()
+
+    @property
+    def peak_lr(self) -> float:
+        """`lr`, or its default: the further S's features are from T's, the more S has to learn anew."""
+        if self.lr is not None:
+            return self.lr
+        student = self.student
+        if student.network is not None or student.weights == "random" or student.prune:
+            return LARGEST_LR
+        coarser = 1.0 if student.upsample else self.ratio / (2 if student.twice_as_fine else 1)
+        return min(LARGEST_LR, LR_AS_FINE * max(1.0, coarser))
 
     def _check_together(self) -> None:
         """What is right alone, and wrong beside another setting."""
