@@ -78,6 +78,14 @@ def test_labels_and_teacher_are_learned_at_every_side_alike(step: StepTensors) -
         assert torch.equal(terms[name].function(several), terms[name].function(step))
 
 
+def test_by_default_a_tint_that_a_person_sees_is_not_cheap() -> None:
+    image = torch.full((2, 3, 8, 8), 0.5)
+    tint = torch.tensor([8 / 255, 0.0, -8 / 255]).reshape(1, 3, 1, 1)
+    step = replace(step_with(), image=image, thumbnail=image[..., :2, :2] + tint)
+    term = paper_terms(LossSettings())["mm"]
+    assert 0.05 < term.weight * term.function(step).item() < 0.1
+
+
 def test_the_sum_teaches_and_the_reported_values_do_not(step: StepTensors) -> None:
     total, values = Objective(paper_terms(LossSettings()))(step)
     total.backward()

@@ -24,7 +24,7 @@ class LossSettings:
         label_smoothing: Share of the label spread over all classes in the classification loss, 0 to 1.
     """
 
-    mm: float = 1.0
+    mm: float = 100.0
     cl: float = 1.0
     kd: float = 1.0
     fm: float = 0.5
