@@ -23,9 +23,12 @@ def main() -> None:
     given = parser.parse_args()
     output = given.results / f"study_{given.name}.json"
     content = json.loads((given.study / "comparison.json").read_text())
+    output_folder = content["settings"]["output"]
+    kept_as = Path("runs") / Path(output_folder).name if Path(output_folder).is_absolute() else output_folder
+    content["settings"]["output"] = str(kept_as)
     content["settings"]["data"] = content["settings"]["data"] and Path(content["settings"]["data"]).name
     # Tables are made while runs go on; the command that makes the runs as well is the same without this flag.
-    command = content["command"].replace(" --train false", "")
+    command = content["command"].replace(" --train false", "").replace(output_folder, str(kept_as))
     content["command"] = " ".join(without_folder(word) for word in command.split())
     write_json(output, content)
     print(output)
