@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "ratio": settings.ratio,
             "student": asdict(settings.student),
             "epochs": settings.epochs,
-            "lr": settings.lr,
+            "lr": settings.peak_lr,
             "seeds": seeds,
             "points": measured,
         }

@@ -41,7 +41,8 @@ class TrainSettings:
         evaluate_every: Epochs between evaluations on the held-out pictures; the last epoch is always evaluated.
         batch_size: Pictures per optimiser step.
         lr: Peak learning rate; by default 0.00025 for each time that the student's features are coarser than the
-            teacher's, at most 0.001: 0.001 at ratio 4, half of it at ratio 2 or with twice finer features.
+            teacher's, at most 0.001: 0.001 at ratio 4, half of it at ratio 2 or with twice finer features. A pruned
+            student, or one of another network or random weights, takes 0.001.
         workers: Processes that read pictures; by default one less than the processor's cores, at most 8.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         sync_batchnorm: With several processes, batch norm sees the whole batch and not each process's share of it.
