@@ -56,6 +56,7 @@ def _shares(studies: dict[str, Rows]) -> list[str]:
             [
                 ("", pair["thumbnet_fine_detail"]),
                 ("10 epochs", longer["thumbnet_fine_detail"]),
+                ("20, mixup", studies["imagenette_mixup"]["thumbnet_fine_detail"]),
             ],
         ),
         (

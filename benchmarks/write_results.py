@@ -56,6 +56,10 @@ def render() -> str:
         ),
         ("study_imagenette_detail_long", study_results.study_of("The same students, ten epochs on four views")),
         (
+            "study_imagenette_mixup",
+            study_results.study_of("The same student, 20 epochs on four views with mixup (`mix.mixup 0.2`)"),
+        ),
+        (
             "study_imagenette_ratio2",
             study_results.study_of("Ratio 2 with the teacher's whole compute: three epochs on four views at 2.5e-4"),
         ),
