@@ -23,7 +23,7 @@ def test_a_run_with_other_settings_is_refused_by_name_and_overwritten_when_asked
     compare(recipes=[write_recipe(tmp_path, "one", epochs=1), write_recipe(tmp_path, "two", epochs=1)], **output)
     kept = (tmp_path / "out" / "two-seed0" / "evaluation.json").stat().st_mtime_ns
     changed = [write_recipe(tmp_path, "one", epochs=1, lr=0.5), str(tmp_path / "two.yaml")]
-    with pytest.raises(ConfigError, match=r"one-seed0 was made with lr 0.001, not 0.5; .*--overwrite"):
+    with pytest.raises(ConfigError, match=r"one-seed0 was made with lr None, not 0.5; .*--overwrite"):
         compare(recipes=changed, **output)
     compare(recipes=changed, overwrite=True, **output)
     assert yaml.safe_load((tmp_path / "out" / "one-seed0" / "config.yaml").read_text())["lr"] == 0.5

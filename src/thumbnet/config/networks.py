@@ -130,7 +130,7 @@ class StudentSettings:
         require(self.trainable in kinds, "student.trainable", self.trainable, f"one of {', '.join(kinds)}")
         require(0 <= self.drop_path < 1, "student.drop_path", self.drop_path, "at least 0, less than 1")
         require(0 <= self.prune <= 0.95, "student.prune", self.prune, "a share of the MACs from 0 to 0.95")
-        finer = self.twice_as_fine and not self.detail_decoder
+        finer = self.keep_stem_resolution or self.keep_stride is not None or self.dilate_last_stage
         apart = len(set(self.extra_ratios)) == len(self.extra_ratios) and all(2 <= r <= 8 for r in self.extra_ratios)
         require(apart, "student.extra_ratios", list(self.extra_ratios), "different whole numbers from 2 to 8")
         plain = not (self.upsample and self.extra_ratios)
