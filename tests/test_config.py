@@ -1,7 +1,7 @@
 """Every setting: its checks, and its way to a file and back."""
 
 import math
-from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from dataclasses import FrozenInstanceError, fields, is_dataclass
 from typing import Any
 
 import pytest
@@ -171,34 +171,6 @@ def test_without_labels_there_is_no_loss_of_labels() -> None:
     settings = TrainSettings(**REQUIRED, unlabelled=True, loss=LossSettings(cl=2.0, kd=3.0))
     assert (settings.loss.cl, settings.loss.kd) == (0.0, 3.0)
     assert settings_from_dict(settings.as_dict()) == settings
-
-
-@pytest.mark.parametrize(
-    ("ratio", "student", "lr"),
-    [
-        (4, StudentSettings(), 1e-3),
-        (8, StudentSettings(), 1e-3),
-        (3, StudentSettings(), 7.5e-4),
-        (2, StudentSettings(), 5e-4),
-        (4, StudentSettings(keep_stem_resolution=True), 5e-4),
-        (4, StudentSettings(detail_decoder=True), 5e-4),
-        (2, StudentSettings(keep_stem_resolution=True), 2.5e-4),
-        (4, StudentSettings(upsample=True), 2.5e-4),
-        (4, StudentSettings(weights="runs/other"), 1e-3),
-        (2, StudentSettings(network="timm/lcnet_035"), 1e-3),
-        (2, StudentSettings(weights="random"), 1e-3),
-        (2, StudentSettings(prune=0.5), 1e-3),
-    ],
-)
-def test_a_student_near_its_teacher_learns_more_slowly(ratio: int, student: StudentSettings, lr: float) -> None:
-    settings = TrainSettings(**REQUIRED, ratio=ratio, student=student)
-    assert settings.peak_lr == pytest.approx(lr)
-    assert replace(settings, lr=0.07).peak_lr == 0.07
-
-
-def test_full_size_has_the_rate_of_features_as_fine_as_the_teachers() -> None:
-    settings = TrainSettings(**REQUIRED, ratio=1, downscaler=DownscalerSettings(kind="bicubic"))
-    assert settings.peak_lr == pytest.approx(2.5e-4)
 
 
 def test_slices_of_a_batch_must_divide_it() -> None:
