@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional
 
 from architectures_page import page_of
-from thumbnet import ThumbNet
+from thumbnet import ThumbNet, onednn
 from thumbnet.config import StudentSettings, TrainSettings
 from thumbnet.errors import ThumbNetError
 from thumbnet.networks.adapters import PLAIN, adapter_for
@@ -156,12 +156,6 @@ def try_option(teacher: nn.Module, option: StudentSettings, side: int, ratio: in
     return {"features_side": next(trace.shape[-1] for trace in fit.at_thumbnail_side if trace.name == layer)}
 
 
-def reads_single_pixels(network: nn.Module) -> bool:
-    """Whether a convolution of three colours looks at every other pixel alone."""
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d) and layer.in_channels == 3]
-    return any(max(layer.kernel_size) == 1 and max(layer.stride) > 1 for layer in layers)
-
-
 def train_one_step(assembly: Assembly) -> list[int]:
     """One step on random pictures: every weight of S has a finite gradient and S changes. Gives the features' shape."""
     pair = assembly.pair.train()
@@ -178,9 +172,7 @@ def train_one_step(assembly: Assembly) -> list[int]:
     assert embeddings[0].shape == embeddings[1].shape == (2, *assembly.feature_shapes[EMBEDDING])
     loss = loss + functional.mse_loss(*embeddings)
     optimizer = torch.optim.SGD(pair.parameters(), lr=1e-4)
-    # PyTorch 2.14's oneDNN writes past its memory where a strided 1×1 convolution reads the picture (as in RepVGG),
-    # in the backward pass of channels-last pictures, seen on an AMD processor without AVX-512.
-    with torch.backends.mkldnn.flags(enabled=not reads_single_pixels(pair.student.network)):
+    with onednn.for_backward(crashes=onednn.crashes_backward(pair, image.device)):
         loss.backward()
     gradients = [parameter.grad for parameter in pair.student.parameters() if parameter.grad is not None]
     assert gradients, "no gradient reaches the student"

@@ -3,6 +3,7 @@
     python benchmarks/training_speed.py cache      # a cached epoch against an uncached one
     python benchmarks/training_speed.py loop       # the loop against the same step as a bare torch loop
     python benchmarks/training_speed.py allocator  # training with and without devices.keep_freed_memory
+    python benchmarks/training_speed.py padding    # training with and without networks.small_features
     python benchmarks/training_speed.py precision  # bfloat16 against full precision
     python benchmarks/training_speed.py compile    # compiled networks against plain ones
 
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ import torch
 from torch.nn import functional
 
 from thumbnet import losses
-from thumbnet.config import CacheSettings, OptimizerSettings, TrainSettings, ViewSettings
+from thumbnet.config import CacheSettings, OptimizerSettings, StudentSettings, TrainSettings, ViewSettings
 from thumbnet.data.batches import to_image
 from thumbnet.data.mixing import BatchChange
 from thumbnet.data.samples import efficientnet_lite0, open_elpv
@@ -46,6 +48,7 @@ NAMES = {
     "cache": "cached_epoch",
     "loop": "loop_overhead",
     "allocator": "allocator",
+    "padding": "small_features",
     "precision": "precision",
     "compile": "compiled",
 }
@@ -73,6 +76,7 @@ def main() -> None:
             "cache": measure_cache,
             "loop": measure_loop,
             "allocator": measure_allocator,
+            "padding": measure_padding,
             "precision": measure_precision,
             "compile": measure_compile,
         }
@@ -132,6 +136,25 @@ def measure_loop(place: Path, pictures: int, repeats: int, device: str) -> dict[
     medians = {kind: statistics.median(values) for kind, values in seconds.items()}
     overhead = medians["loop"] / medians["bare"] - 1
     return {"pictures": pictures, "epoch_s": medians, "all_epoch_s": seconds, "overhead": overhead}
+
+
+def measure_padding(place: Path, pictures: int, repeats: int, device: str) -> dict[str, Any]:
+    """Median seconds of a cached epoch with depthwise convolutions that pad first and with PyTorch's, taking turns."""
+    teacher = "thumbnet.data.samples:efficientnet_lite0"
+    students = {"plain": StudentSettings(), "keep_stem_resolution": StudentSettings(keep_stem_resolution=True)}
+    results = {}
+    for name, student in students.items():
+        padded = make_loop(place / name, teacher, 224, 2, pictures, device, student=student)
+        loops = {"plain": replace(padded, model=padded.state.pair), "padded": padded}
+        seconds: dict[str, list[float]] = {kind: [] for kind in loops}
+        for _ in range(repeats + 1):
+            for kind, loop in loops.items():
+                seconds[kind].append(time_epoch(loop))
+        medians = {kind: statistics.median(values[1:]) for kind, values in seconds.items()}
+        speedup = medians["plain"] / medians["padded"]
+        results[name] = {"epoch_s": medians, "all_epoch_s": seconds, "speedup": speedup}
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {"pictures": pictures, "image_side": 224, "ratio": 4, "capability": capability, "students": results}
 
 
 def measure_precision(place: Path, pictures: int, repeats: int, device: str) -> dict[str, Any]:
@@ -221,7 +244,7 @@ def time_bare_epoch(loop: Loop) -> float:
         image = to_image(batch, loop.device)
         with loop.accelerator.autocast():  # both in the same precision
             teacher_logits, teacher_features = loop.teacher_outputs(batch, image, BatchChange())
-            output = pair(image)
+            output = loop.model(image)
         assert teacher_logits is not None
         decoded = {layer: features for layer, features in output.decoded.items() if layer != EMBEDDING}
         loss = (

@@ -1,0 +1,74 @@
+"""Padding first changes how a depthwise convolution is computed, and nothing that comes out."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from thumbnet.networks.small_features import PaddedFirst, is_padded_depthwise, pad_first
+from thumbnet.networks.synchronised_norm import view_of
+
+
+@pytest.mark.parametrize("side", [(1, 1), (2, 2), (3, 3), (4, 4), (1, 4), (2, 7), (9, 9)])
+@pytest.mark.parametrize("stride", [1, 2, (2, 1)])
+@pytest.mark.parametrize("kernel", [3, 5, 7, (3, 5)])
+def test_values_and_gradients_are_pytorchs(
+    side: tuple[int, int], stride: int | tuple[int, int], kernel: int | tuple[int, int]
+) -> None:
+    half = tuple(each // 2 for each in kernel) if isinstance(kernel, tuple) else kernel // 2
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(6, 12, kernel, stride, half, groups=6)
+    image = torch.randn(2, 6, *side)
+    expected = gradients(convolution, image)
+    padded = pad_first(copy.deepcopy(convolution))
+    assert isinstance(padded, PaddedFirst)
+    for own, other in zip(gradients(padded, image), expected, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-5)
+
+
+def gradients(convolution: nn.Conv2d, image: Tensor) -> list[Tensor]:
+    values = image.clone().requires_grad_(True)
+    output = convolution(values)
+    (output * torch.linspace(-1, 1, output.numel()).view_as(output)).sum().backward()
+    found = [output, values.grad, convolution.weight.grad, convolution.bias.grad if convolution.bias is not None else 0]
+    convolution.zero_grad()
+    return [each for each in found if isinstance(each, Tensor)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        nn.Conv2d(6, 6, 3, padding=1),
+        nn.Conv2d(6, 6, 3, padding=2, dilation=2, groups=6),
+        nn.Conv2d(6, 6, 3, padding="same", groups=6),
+        nn.Conv2d(6, 6, 3, groups=6),
+        nn.Conv2d(6, 6, 4, padding=2, groups=6),
+        nn.Conv2d(6, 6, 3, padding=1, groups=6, padding_mode="reflect"),
+        nn.Conv2d(6, 6, 1, groups=6),
+        nn.Conv1d(6, 6, 3, padding=1, groups=6),
+    ],
+)
+def test_every_other_convolution_stays_as_it_is(other: nn.Module) -> None:
+    assert not is_padded_depthwise(other)
+    kind = type(other)
+    assert type(pad_first(other)) is kind
+
+
+def test_large_features_are_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    convolution = pad_first(nn.Conv2d(4, 4, 5, padding=2, groups=4))
+    monkeypatch.setattr(functional, "pad", None)
+    assert convolution(torch.rand(1, 4, 5, 5)).shape == (1, 4, 5, 5)
+
+
+def test_a_view_trains_the_network_itself_and_the_networks_hooks_still_see_it() -> None:
+    network = nn.Sequential(nn.Conv2d(4, 4, 5, padding=2, groups=4), nn.Flatten())
+    seen: list[int] = []
+    network[0].register_forward_hook(lambda *_: seen.append(1))
+    view = pad_first(view_of(network))
+    view(torch.rand(1, 4, 2, 2)).sum().backward()
+    assert seen
+    assert network[0].weight.grad is not None
+    assert type(network[0]) is nn.Conv2d
+    assert list(view.state_dict()) == list(network.state_dict())
