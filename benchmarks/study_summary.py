@@ -57,6 +57,7 @@ def _shares(studies: dict[str, Rows]) -> list[str]:
                 ("", pair["thumbnet_fine_detail"]),
                 ("10 epochs", longer["thumbnet_fine_detail"]),
                 ("20, mixup", studies["imagenette_mixup"]["thumbnet_fine_detail"]),
+                ("4 at ratio 2, then 10", studies["imagenette_progressive"]["thumbnet_fine_detail"]),
             ],
         ),
         (
@@ -188,6 +189,9 @@ def _other_choices(studies: dict[str, Rows]) -> list[str]:
 
 def _losses(studies: dict[str, Rows]) -> list[str]:
     plain, elpv = studies["imagenette_alternatives"], studies["elpv"]
+    progressive, direct = (
+        studies[name]["thumbnet_fine_detail"] for name in ("imagenette_progressive", "imagenette_detail_long")
+    )
     return [
         "- **What the plain student learns from** on Imagenette (one seed, six epochs, bicubic thumbnails):"
         f" labels alone {top(plain['bicubic_cl'])}, and the teacher's",
@@ -199,9 +203,12 @@ def _losses(studies: dict[str, Rows]) -> list[str]:
         f"  all losses (one seed), on elpv {top(elpv['thumbnet_without_fm'])} and {top(elpv['thumbnet'])} (three seeds)."
         f" Without distillation it did better on elpv ({top(elpv['thumbnet_without_kd'])}), a",
         "  weak teacher of two classes. Finer students were not tried without either, so no default moves on it.",
+        "- **Sides that shrink** (`student.weights` of a run at ratio 2): four epochs there and ten at ratio 4 behind the detail start have"
+        f" {top(progressive)},",
+        f"  where ten epochs from the teacher have {top(direct)} (one seed each, the same four views).",
         "- **Not known yet**: most rows have one or two seeds, and elpv one split; other networks than Lite0 as teachers of a whole study;",
         "  ratio 8; latency; bounds on Imagenette and `upsampled` anywhere; larger temperatures, several taps, stochastic depth, other",
-        "  averages and weight decays; sides that shrink while training (a chain of runs by `student.weights` can do it); hundreds of epochs.",
+        "  averages and weight decays; sides that shrink, for the plain student; hundreds of epochs.",
     ]
 
 

@@ -59,6 +59,11 @@ def render() -> str:
             "study_imagenette_mixup",
             study_results.study_of("The same student, 20 epochs on four views with mixup (`mix.mixup 0.2`)"),
         ),
+        ("study_imagenette_progressive_ratio2", study_results.study_of("Ratio 2, four epochs on four views")),
+        (
+            "study_imagenette_progressive",
+            study_results.study_of("Sides that shrink: ten epochs at ratio 4 from that student (`student.weights`)"),
+        ),
         (
             "study_imagenette_ratio2",
             study_results.study_of("Ratio 2 with the teacher's whole compute: three epochs on four views at 2.5e-4"),

@@ -1,9 +1,8 @@
 """Depthwise convolutions on features smaller than their kernels, as a student's last stages have them.
 
-On a processor PyTorch has no fast way to the gradient of such a kernel where the convolution itself pads: it takes ten
-to twenty times as long as the convolution, and most of a training step
-(benchmarks/results/small_features.json). Padding first, and leaving out taps that only ever see padding, gives the
-same values and gradients.
+On a processor PyTorch has no fast way to the gradient of such a kernel where the convolution itself pads: it takes tens
+of times as long as the convolution. Padding first, and leaving out taps that only ever see padding, gives the same
+values and gradients, and trains a plain student a fifth faster (benchmarks/results/small_features.json).
 """
 
 from typing import TypeVar
