@@ -151,8 +151,7 @@ def measure_padding(place: Path, pictures: int, repeats: int, device: str) -> di
             for kind, loop in loops.items():
                 seconds[kind].append(time_epoch(loop))
         medians = {kind: statistics.median(values[1:]) for kind, values in seconds.items()}
-        speedup = medians["plain"] / medians["padded"]
-        results[name] = {"epoch_s": medians, "all_epoch_s": seconds, "speedup": speedup}
+        results[name] = {"epoch_s": medians, "all_epoch_s": seconds, "speedup": medians["plain"] / medians["padded"]}
     capability = torch.backends.cpu.get_cpu_capability()
     return {"pictures": pictures, "image_side": 224, "ratio": 4, "capability": capability, "students": results}
 
