@@ -21,12 +21,14 @@ from torch import nn
 from torch.nn import functional
 
 from architectures_page import page_of
-from thumbnet import ThumbNet, onednn
+from thumbnet import ThumbNet
 from thumbnet.config import StudentSettings, TrainSettings
 from thumbnet.errors import ThumbNetError
 from thumbnet.networks.adapters import PLAIN, adapter_for
 from thumbnet.networks.assembly import Assembly, assemble
+from thumbnet.networks.processor_layers import fit_to_processor
 from thumbnet.networks.student import fit_student, option_name
+from thumbnet.networks.synchronised_norm import view_of
 from thumbnet.networks.taps import EMBEDDING
 from thumbnet.profiling import count_parameters
 
@@ -163,7 +165,7 @@ def train_one_step(assembly: Assembly) -> list[int]:
     image = torch.rand(2, 3, side, side)
     with torch.no_grad():
         _, teacher_features = assembly.teacher(image)
-    output = pair(image)
+    output = fit_to_processor(view_of(pair))(image)
     loss = functional.cross_entropy(output.logits, torch.tensor([0, 1]))
     for layer, decoded in output.decoded.items():
         assert decoded.shape == teacher_features[layer].shape
@@ -172,8 +174,7 @@ def train_one_step(assembly: Assembly) -> list[int]:
     assert embeddings[0].shape == embeddings[1].shape == (2, *assembly.feature_shapes[EMBEDDING])
     loss = loss + functional.mse_loss(*embeddings)
     optimizer = torch.optim.SGD(pair.parameters(), lr=1e-4)
-    with onednn.for_backward(crashes=onednn.crashes_backward(pair, image.device)):
-        loss.backward()
+    loss.backward()
     gradients = [parameter.grad for parameter in pair.student.parameters() if parameter.grad is not None]
     assert gradients, "no gradient reaches the student"
     assert all(torch.isfinite(gradient).all() for gradient in gradients), "a gradient is not finite"

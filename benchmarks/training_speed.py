@@ -3,7 +3,7 @@
     python benchmarks/training_speed.py cache      # a cached epoch against an uncached one
     python benchmarks/training_speed.py loop       # the loop against the same step as a bare torch loop
     python benchmarks/training_speed.py allocator  # training with and without devices.keep_freed_memory
-    python benchmarks/training_speed.py padding    # training with and without networks.small_features
+    python benchmarks/training_speed.py padding    # training with and without networks.processor_layers
     python benchmarks/training_speed.py precision  # bfloat16 against full precision
     python benchmarks/training_speed.py compile    # compiled networks against plain ones
 
@@ -48,7 +48,7 @@ NAMES = {
     "cache": "cached_epoch",
     "loop": "loop_overhead",
     "allocator": "allocator",
-    "padding": "small_features",
+    "padding": "padded_first",
     "precision": "precision",
     "compile": "compiled",
 }

@@ -86,7 +86,7 @@ def render() -> str:
         ("cached_epoch", cached_epoch),
         ("loop_overhead", loop),
         ("allocator", allocator),
-        ("small_features", small_features),
+        ("padded_first", padded_first),
         ("archive_speed", archive_results.speed),
         ("archive_memory", archive_results.memory),
         ("archive_ray", archive_results.ray),
@@ -229,10 +229,10 @@ def allocator(result: dict[str, Any]) -> str:
     )
 
 
-def small_features(result: dict[str, Any]) -> str:
+def padded_first(result: dict[str, Any]) -> str:
     """Training with depthwise convolutions that pad first, beside PyTorch's own."""
     lines = [
-        "## Depthwise convolutions on small features (`networks/small_features.py`)",
+        "## Depthwise convolutions on small features (`networks/processor_layers.py`)",
         "",
         f"Training steps of EfficientNet-Lite0, {result['image_side']} px, ratio {result['ratio']}, {result['pictures']} "
         f"pictures, all losses, on a processor with {result['capability']}; medians, in turns.",

@@ -42,7 +42,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "evaluation_answers",
         "processes",
         "compilation",
-        "onednn",
     ),
     ("evaluation", "format_evaluation", "teacher_evaluation", "report", "thumbnails", "deployment"),
     ("preparation",),

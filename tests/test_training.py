@@ -15,6 +15,7 @@ from thumbnet import StepTensors, Term, fit, train_teacher
 from thumbnet.config import (
     CacheSettings,
     DownscalerSettings,
+    FeatureMappingSettings,
     LossSettings,
     OptimizerSettings,
     StudentSettings,
@@ -22,6 +23,7 @@ from thumbnet.config import (
     ViewSettings,
 )
 from thumbnet.errors import ConfigError
+from thumbnet.networks.processor_layers import SubsampledFirst
 from thumbnet.networks.teacher import Teacher
 from thumbnet.run_folder import RunFolder
 from tiny_networks import two_stages
@@ -56,6 +58,23 @@ def test_training_learns_what_the_pictures_show(tiny_settings: Settings) -> None
     records = RunFolder(settings.output).read_metrics()
     assert records[-1]["cl"] < 0.6 * records[0]["cl"]
     assert records[-1]["top1"] == 1.0
+
+
+def test_on_a_processor_training_goes_through_the_layers_made_for_it(
+    tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides: list[int] = []
+    original = SubsampledFirst.forward
+
+    def noting(self: SubsampledFirst, values: Tensor) -> Tensor:
+        sides.append(values.shape[-1])
+        return original(self, values)
+
+    monkeypatch.setattr(SubsampledFirst, "forward", noting)
+    settings = tiny_settings(teacher="timm/repvgg_a0", teacher_weights="random", image_side=64, ratio=2, epochs=1)
+    bundle = fit(replace(settings, feature_mapping=FeatureMappingSettings()), quiet=True)
+    assert set(sides) == {32}
+    assert not any(isinstance(layer, SubsampledFirst) for layer in bundle.student.modules())
 
 
 def test_same_seed_gives_the_same_weights_and_another_seed_others(tiny_settings: Settings, tmp_path: Path) -> None:

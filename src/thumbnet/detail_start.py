@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import OneCycleLR
 
-from thumbnet import losses, onednn
+from thumbnet import losses
 from thumbnet.config import LossSettings
 from thumbnet.data.preprocessing import denormalise, normalise
 from thumbnet.networks.codec_noise import CodecNoise
@@ -65,7 +65,6 @@ def start_detail(
     parts = (pair.downscaler, *readers)
     trained = [each for part in parts for each in part.parameters() if each.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=lr)
-    crashes = onednn.crashes_backward(pair, trained[0].device)
     schedule = OneCycleLR(optimizer, lr, total_steps=steps)
     crops = announcer.track(_crops(images, steps, ratio), steps, f"starting downscaler and {reader}")
     for step, crop in enumerate(crops):
@@ -73,8 +72,7 @@ def start_detail(
         stored = codec_noise(thumbnail, epoch=0, micro_batch=step, whole=len(thumbnail))
         loss = unread(stored, crop) + weights.pm * losses.pixel_matching(thumbnail, crop)
         optimizer.zero_grad()
-        with onednn.for_backward(crashes=crashes):
-            loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         schedule.step()

@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 
-from thumbnet import onednn, processes
+from thumbnet import processes
 from thumbnet.accuracy import HEADLINES, headline, logits_of
 from thumbnet.compilation import compiler_errors
 from thumbnet.data.batches import Batch, to_image
@@ -113,8 +113,7 @@ def _train_micro_batch(loop: Loop, batch: Batch) -> dict[str, float]:
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
         values = processes.totals(values, share)
         check_finite(values, position.step)
-        with onednn.for_backward(crashes=loop.onednn_crashes):
-            accelerator.backward(total * share)
+        accelerator.backward(total * share)
     return values
 
 

@@ -15,7 +15,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from thumbnet import onednn, processes
+from thumbnet import processes
 from thumbnet.checkpoint import Position, TrainingState
 from thumbnet.compilation import compile_pair, compile_teacher
 from thumbnet.config import TrainSettings, hides_detail
@@ -48,7 +48,7 @@ from thumbnet.networks.assembly import Assembly
 from thumbnet.networks.codec_noise import CodecNoise
 from thumbnet.networks.downscaler import PaperDownscaler
 from thumbnet.networks.pair import Pair
-from thumbnet.networks.small_features import is_padded_depthwise, pad_first
+from thumbnet.networks.processor_layers import fit_to_processor, gains_on_processor
 from thumbnet.networks.synchronised_norm import synchronise, view_of
 from thumbnet.objective import Objective
 from thumbnet.optimization import build_average, build_optimizer, build_schedule
@@ -109,7 +109,6 @@ class Loop:
         teacher_outputs: The teacher's word on a batch.
         model: E and S as they are trained: the pair, or a view of it with synchronised batch norm or compiled.
         state: All that a checkpoint holds.
-        onednn_crashes: Whether backward passes must go without oneDNN here.
     """
 
     plan: Plan
@@ -123,7 +122,6 @@ class Loop:
     teacher_outputs: TeacherOutputs
     model: nn.Module
     state: TrainingState
-    onednn_crashes: bool = False
 
 
 def prepare_loop(plan: Plan) -> Loop:
@@ -140,9 +138,6 @@ def prepare_loop(plan: Plan) -> Loop:
     set_seed(settings.seed + processes.rank())
     state = _starting_state(plan, order, loader, device)
     _take_over(plan, state)
-    crashes = onednn.crashes_backward(state.pair, device)
-    if crashes:
-        plan.announcer.say("oneDNN crashes on this network's first layer here: backward passes go without it, slower")
     held_out = plan.evaluation.select(list(processes.share_of(len(plan.evaluation))))
     batch_size = -(-settings.batch_size // processes.count())
     if held_out.kind == "none":
@@ -162,7 +157,6 @@ def prepare_loop(plan: Plan) -> Loop:
         # Gradients are summed by `processes`: Accelerate must not wrap the model for that.
         model=accelerator.prepare_model(_trained_view(state.pair, settings, device), evaluation_mode=True),
         state=state,
-        onednn_crashes=crashes,
     )
 
 
@@ -228,14 +222,14 @@ def _take_over(plan: Plan, state: TrainingState) -> None:
 
 
 def _trained_view(pair: Pair, settings: TrainSettings, device: torch.device) -> Pair:
-    """The pair, or modules around its weights that synchronise batch norm, are compiled or faster on a processor."""
+    """The pair, or modules around its weights that synchronise batch norm, are compiled or fitted to a processor."""
     synchronised = processes.several() and settings.sync_batchnorm
-    padded = device.type == "cpu" and any(is_padded_depthwise(layer) for layer in pair.modules())
-    if not (synchronised or padded or settings.compile):
+    fitted = device.type == "cpu" and gains_on_processor(pair)
+    if not (synchronised or fitted or settings.compile):
         return pair
     view = view_of(pair)
-    if padded:
-        view = pad_first(view)
+    if fitted:
+        view = fit_to_processor(view)
     if synchronised:
         view = synchronise(view, device)
     if settings.compile:
