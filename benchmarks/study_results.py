@@ -114,6 +114,26 @@ def stored_thumbnails(result: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
+def crop_shares(result: dict[str, Any]) -> str:
+    """What finished students keep where evaluation shows less of the picture."""
+    names = ", ".join(name.rpartition("-seed")[0] for name in result["runs"])
+    lines = [
+        f"### How much of the picture is shown (`views.crop_share`): {names}\n",
+        "The same networks on centre crops of that share of the side; training draws its views from the whole picture in any case.",
+        "The teacher is asked about the very same crop. 0.875 is the share that this teacher was made with, and so the default; the",
+        "study's recipes show all of the picture. These pictures have 224 px, so a smaller crop is enlarged.\n",
+        "| student | crop share | teacher, top-1 | student, top-1 | retention |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name, run in result["runs"].items():
+        for row in run["rows"]:
+            share, found = f"{row['crop_share']:g}", row["retention"]
+            tops = f"{100 * row['teacher_top1']:.1f} | {100 * row['student_top1']:.1f}"
+            limits = f"[{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
+            lines.append(f"| {name.rpartition('-seed')[0]} | {share} | {tops} | {100 * found['mean']:.1f}% {limits} |")
+    return "\n".join([*lines, ""])
+
+
 def naturalness_of(title: str, name: str) -> Callable[[dict[str, Any]], str]:
     """What naturalness costs on one data set; the figure lies beside the JSON of that name."""
 

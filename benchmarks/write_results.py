@@ -64,6 +64,12 @@ def render() -> str:
             "study_imagenette_progressive",
             study_results.study_of("Sides that shrink: ten epochs at ratio 4 from that student (`student.weights`)"),
         ),
+        ("crop_shares", study_results.crop_shares),
+        ("crop_shares_plain", study_results.crop_shares),
+        (
+            "study_imagenette_embedding",
+            study_results.study_of("The same student, ten epochs on four views, `loss.em 10` instead of 2"),
+        ),
         (
             "study_imagenette_ratio2",
             study_results.study_of("Ratio 2 with the teacher's whole compute: three epochs on four views at 2.5e-4"),

@@ -19,11 +19,13 @@ from thumbnet.config import (
     TrainSettings,
     ViewSettings,
 )
+from thumbnet.data.preprocessing import Preprocessing, normalise
 from thumbnet.errors import ThumbNetError
 from thumbnet.networks.teacher import Teacher
 from thumbnet.objective import StepTensors, Term
 from thumbnet.report import write_report
 from thumbnet.run_folder import RunFolder
+from tiny_networks import two_stages
 
 Settings = Callable[..., TrainSettings]
 FRESH = ViewSettings()
@@ -75,9 +77,39 @@ def test_cached_answers_to_flipped_views_and_mixes_reach_the_losses_without_the_
         torch.testing.assert_close(at_temperature, torch.ones(8))  # logarithms of mixed probabilities
 
 
+def test_the_teacher_is_asked_about_fixed_views_that_are_mixes_and_batches_are_not_mixed_again(
+    tiny_settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Answers of a run without mixes are not taken; of two equal runs with them, the second reads the first one's."""
+    mix = MixSettings(mixup=1.0, fixed_views=2)
+    settings = tiny_settings(
+        views=ViewSettings(per_image=2), mix=mix, epochs=1, downscaler=DownscalerSettings(kind="area")
+    )
+    fit(replace(settings, mix=MixSettings()), quiet=True)
+    fit(settings, quiet=True, overwrite=True)
+    seen: list[StepTensors] = []
+
+    def look(step: StepTensors) -> torch.Tensor:
+        seen.append(step)
+        return step.thumbnail.mean()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Teacher, "forward", None)
+        fit(settings, terms={"look": Term(0.001, look)}, overwrite=True)
+    assert "the mix of its cached answers" not in capsys.readouterr().err
+    teacher, preprocessing = two_stages().eval(), Preprocessing(image_side=32)
+    for step in seen:
+        assert bool((step.label.max(dim=1).values < 1).any()), "labels of two classes"
+        levels = step.image * 255
+        torch.testing.assert_close(levels, levels.round(), atol=1e-3, rtol=0)  # mixed once, then rounded
+        asked = teacher(normalise(step.image, preprocessing.mean, preprocessing.std))
+        torch.testing.assert_close(step.teacher_logits, asked, atol=2e-2, rtol=1e-2)  # kept in half precision
+
+
 @pytest.mark.parametrize(
     "changes",
     [
+        {"views": ViewSettings(per_image=2), "mix": MixSettings(mixup=1.0, cutmix=1.0, fixed_views=1)},
         {"mix": MixSettings(mixup=0.4, cutmix=1.0, probability=0.7)},
         {"thumbnail": ThumbnailSettings(codec_noise=0.5, codec="webp", quality=(20, 90))},
         {"views": ViewSettings(dihedral=True, randaugment=7, random_erasing=0.3)},

@@ -14,7 +14,9 @@ import yaml
 from PIL import Image
 
 from conftest import tiny_values, write_photos
+from thumbnet import ThumbNet
 from thumbnet.config import DownscalerSettings, TrainSettings
+from thumbnet.run_folder import RunFolder
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 FROZEN = {"weights", "frozen"} <= {field.name for field in fields(DownscalerSettings)}
@@ -138,3 +140,36 @@ def test_students_are_compared_on_stored_thumbnails_in_every_format(trained_run:
     assert result["formats"]["png"]["runs"][name]["bytes"] == pytest.approx(evaluation["bytes"]["thumbnail"], abs=1)
     assert result["formats"].keys() == {"png", "jpeg:50"}
     assert result["pictures"] == 12
+
+
+def test_a_finished_run_is_measured_at_any_crop_share_beside_its_teacher(trained_run: Path, tmp_path: Path) -> None:
+    output = tmp_path / "shares.json"
+    own = RunFolder(trained_run).read_evaluation() or {}
+    share = ThumbNet.load(trained_run, allow_code=True).description.preprocessing.crop_share
+    script("crop_shares").main([str(trained_run), "--shares", f"{share},0.3", "--output", str(output)])
+    result = json.loads(output.read_text())
+    assert result["command"].startswith("python benchmarks/crop_shares.py")
+    run = result["runs"][trained_run.name]
+    as_evaluated, smaller = run["rows"]
+    assert (as_evaluated["crop_share"], smaller["crop_share"]) == (share, 0.3)
+    assert as_evaluated["teacher_top1"] == pytest.approx(own["teacher"]["top1"])
+    assert as_evaluated["student_top1"] == pytest.approx(own["student"]["top1"])
+    assert as_evaluated["retention"]["mean"] == pytest.approx(own["retention"])
+    assert (run["pictures"], run["ratio"], run["student_macs"]) == (12, 4, own["student"]["macs"])
+
+
+def test_a_smaller_crop_share_shows_the_middle_of_each_picture(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Round pictures are bright in the middle, so their crops are brighter than the whole."""
+    shown: list[float] = []
+    thumbnails = ThumbNet.thumbnails
+
+    def look(bundle: ThumbNet, image: torch.Tensor) -> torch.Tensor:
+        shown.append(float(image.mean()))
+        return thumbnails(bundle, image)
+
+    monkeypatch.setattr(ThumbNet, "thumbnails", look)
+    script("crop_shares").main([str(trained_run), "--shares", "1.0,0.3", "--output", str(tmp_path / "shares.json")])
+    whole, middle = shown
+    assert middle > whole + 0.02

@@ -254,9 +254,9 @@ def _batches_and_teacher(
     with processes.main_first():
         cache = _filled_cache(plan, dataset, reading, device)
     if cache.pixels is not None:
-        stored = StoredViewDataset(cache.pixels, dataset.pictures.labels, settings.views.per_image)
+        stored = StoredViewDataset(cache.pixels, dataset.label, settings.views.per_image)
         loader = training_loader(stored, order, replace(reading, workers=0))
-    if settings.mix.on:
+    if settings.mix.in_batches:
         plan.announcer.say("mix: what the teacher says of a mix is taken as the mix of its cached answers")
     return loader, CachedTeacher(cache, settings.loss.temperature, settings.multilabel)
 

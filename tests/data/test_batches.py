@@ -177,7 +177,7 @@ def test_no_view_is_loaded_when_all_are_done(pets: Pictures) -> None:
 def test_stored_views_give_the_same_batches_as_the_pictures_they_were_drawn_from(pets: Pictures) -> None:
     dataset = views_of(pets, fixed_views=3)
     pixels = torch.cat([batch.pixels for batch in every_view_loader(dataset, 0, 4, HERE)]).numpy()
-    stored = StoredViewDataset(pixels, pets.labels, 3)
+    stored = StoredViewDataset(pixels, dataset.label, 3)
     for epoch in range(3):
         order = order_of(6, 2, fixed_views=3, epoch=epoch)
         assert_equal_batches(list(training_loader(stored, order, HERE)), list(training_loader(dataset, order, HERE)))
@@ -185,7 +185,7 @@ def test_stored_views_give_the_same_batches_as_the_pictures_they_were_drawn_from
 
 def test_a_batch_of_stored_views_does_not_share_memory_with_the_store(pets: Pictures) -> None:
     pixels = np.zeros((6, 3, 8, 8), dtype=np.uint8)
-    stored = StoredViewDataset(pixels, pets.labels, 1)
+    stored = StoredViewDataset(pixels, views_of(pets, fixed_views=1).label, 1)
     stored[0, 0].pixels.fill_(1)
     assert not pixels.any()
 

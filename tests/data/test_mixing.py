@@ -99,6 +99,12 @@ def test_a_mix_is_that_of_torchvision(settings: dict[str, float], transform: Any
     torch.testing.assert_close((image, shares), theirs, atol=0, rtol=0)
 
 
+def test_alpha_may_be_a_whole_number_as_a_recipe_may_say_it() -> None:
+    for settings in ({"mixup": 1}, {"cutmix": 1}):
+        as_fraction = {name: float(alpha) for name, alpha in settings.items()}
+        assert torch.equal(mixed(mixer(**settings))[0], mixed(mixer(**as_fraction))[0])
+
+
 def test_the_box_of_cutmix_is_cut_from_features_at_their_scale() -> None:
     mix = Mix(share=1 - 6 * 7 / 256, box=(4 / 16, 0.0, 10 / 16, 7 / 16))
     features = torch.tensor([1.0, 2.0]).view(2, 1, 1, 1).expand(2, 5, 4, 4)

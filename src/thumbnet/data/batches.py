@@ -4,27 +4,27 @@ Pixels travel as uint8 and become image values in [0, 1] where they are used. Th
 of (seed, epoch), so training can stop and go on at any batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
 from thumbnet.config import ViewSettings
-from thumbnet.data.labelled import Labels, Pictures
+from thumbnet.data.labelled import Label, Pictures
+from thumbnet.data.mixed_views import MixedViews, mixed_levels
 from thumbnet.data.pictures import read_picture
 from thumbnet.data.preprocessing import Preprocessing, levels_to_values, working_view
 from thumbnet.data.views import draw_view, view_transform
 from thumbnet.errors import ConfigError, DataError, PictureError
 
 ViewKey = tuple[int, int]
-Label = int | Float32[np.ndarray, "classes"]
 
 
 class LostPictureError(DataError):
@@ -52,18 +52,46 @@ class Batch(NamedTuple):
 
 
 class ViewDataset(Dataset[Batch]):
-    """Training views by (picture, view number)."""
+    """Training views by (picture, view number).
 
-    def __init__(self, pictures: Pictures, settings: ViewSettings, preprocessing: Preprocessing, seed: int) -> None:
+    Args:
+        pictures: To draw views of.
+        settings: How.
+        preprocessing: Of the teacher.
+        seed: The run's seed.
+        mixed: Which fixed views are mixes; None where none is.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        settings: ViewSettings,
+        preprocessing: Preprocessing,
+        seed: int,
+        mixed: MixedViews | None = None,
+    ) -> None:
         self.pictures = pictures
         self.fixed_views = settings.per_image
         self.transform: v2.Transform = view_transform(settings, preprocessing)
         self.seed = seed
+        self.mixed = mixed
 
     def __getitem__(self, key: ViewKey) -> Batch:
         index, view = key
-        picture = draw_view(_read(self.pictures, index), self.transform, self.seed, self.pictures.names[index], view)
-        return to_item(picture, self.pictures.labels[index], index * max(1, self.fixed_views) + view)
+        item = to_item(self._draw(key), self.label(index, view), index * max(1, self.fixed_views) + view)
+        found = self.mixed.partner(index, view) if self.mixed else None
+        if found is None:
+            return item
+        other, mix = found
+        return item._replace(pixels=mixed_levels(item.pixels, to_pixels(self._draw((other, view))), mix))
+
+    def label(self, index: int, view: int) -> Label:
+        """The label of a view; where some are mixes, a row of shares for every one."""
+        return self.mixed.label(index, view) if self.mixed else self.pictures.labels[index]
+
+    def _draw(self, key: ViewKey) -> Image.Image:
+        index, view = key
+        return draw_view(_read(self.pictures, index), self.transform, self.seed, self.pictures.names[index], view)
 
 
 class StoredViewDataset(Dataset[Batch]):
@@ -71,20 +99,22 @@ class StoredViewDataset(Dataset[Batch]):
 
     Args:
         pixels: Array `[pictures × fixed_views, 3, side, side]` of uint8.
-        labels: As in `Pictures`.
+        label: The label of a picture's view, by their numbers; see `ViewDataset.label`.
         fixed_views: Views of each picture.
     """
 
-    def __init__(self, pixels: UInt8[np.ndarray, "rows 3 side side"], labels: Labels, fixed_views: int) -> None:
+    def __init__(
+        self, pixels: UInt8[np.ndarray, "rows 3 side side"], label: Callable[[int, int], Label], fixed_views: int
+    ) -> None:
         self.pixels = pixels
-        self.labels = labels
+        self.label = label
         self.fixed_views = fixed_views
 
     def __getitem__(self, key: ViewKey) -> Batch:
         index, view = key
         row = index * self.fixed_views + view
         pixels = torch.from_numpy(np.array(self.pixels[row]))
-        return Batch(pixels=pixels, label=torch.as_tensor(self.labels[index]), row=torch.tensor(row))
+        return Batch(pixels=pixels, label=torch.as_tensor(self.label(index, view)), row=torch.tensor(row))
 
 
 class EvaluationDataset(Dataset[Batch]):
@@ -232,8 +262,12 @@ def _read(pictures: Pictures, index: int) -> Image.Image:
 
 def to_item(picture: Image.Image, label: Label, row: int) -> Batch:
     """One view, not yet in a batch."""
-    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
-    return Batch(pixels=pixels, label=torch.as_tensor(label), row=torch.tensor(row))
+    return Batch(pixels=to_pixels(picture), label=torch.as_tensor(label), row=torch.tensor(row))
+
+
+def to_pixels(picture: Image.Image) -> UInt8[Tensor, "3 height width"]:
+    """The levels of a picture."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
 
 
 def _one_thread(worker: int) -> None:

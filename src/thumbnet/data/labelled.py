@@ -18,6 +18,7 @@ from thumbnet.errors import DataError
 LabelKind = Literal["single", "multi", "soft", "none"]
 NO_LABEL = -1
 Labels = tuple[int, ...] | Float32[np.ndarray, "pictures classes"]
+Label = int | Float32[np.ndarray, "classes"]
 
 
 @runtime_checkable

@@ -2,8 +2,10 @@
 
 All is a pure function of (seed, epoch, micro-batch or row), so a resumed run changes what the stopped one would have
 changed. Each change can be made to maps of any size, so that cached features go with the pictures that they are of.
+Views that are mixes from the start are drawn in `mixed_views`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,43 +53,53 @@ class Mix:
         return values.roll(1, 0).mul_(1.0 - self.share).add_(values.mul(self.share))
 
 
+def draw_mix(image: Float[Tensor, "*batch 3 height width"], settings: MixSettings, key: Sequence[int]) -> Mix | None:
+    """Draws one mix: mixup or cutmix, whichever are on, or none in a share of the draws.
+
+    Args:
+        image: Only its size is looked at.
+        settings: Which, how strongly and how often.
+        key: The draw is a pure function of it. PyTorch's own random state is left as it was.
+    """
+    kinds = ((v2.MixUp, settings.mixup), (v2.CutMix, settings.cutmix))
+    mixes = [mix(alpha=float(alpha)) for mix, alpha in kinds if alpha > 0]
+    if not mixes:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        drawn = np.random.SeedSequence(list(key)).generate_state(1)
+        torch.default_generator.manual_seed(int(drawn[0]))
+        if float(torch.rand(())) >= settings.probability:
+            return None
+        mix = mixes[int(torch.randint(len(mixes), ()))]
+        found = mix.make_params([image])
+    if isinstance(mix, v2.MixUp):
+        return Mix(share=found["lam"])
+    height, width = image.shape[-2:]
+    left, top, right, bottom = found["box"]
+    return Mix(share=found["lam_adjusted"], box=(left / width, top / height, right / width, bottom / height))
+
+
 class BatchMix:
     """Mixup (Zhang et al. 2018) and cutmix (Yun et al. 2019) of each picture with its neighbour in the batch.
 
     Args:
-        settings: Which, how strongly and how often.
+        settings: Which, how strongly and how often. Where fixed views are mixes already, batches are not mixed.
         classes: Number of classes.
         kind: What a label is; pictures without labels are mixed as well, for the teacher's word on the mix.
         seed: The run's seed.
     """
 
     def __init__(self, settings: MixSettings, classes: int, kind: LabelKind, seed: int) -> None:
-        kinds = ((v2.MixUp, settings.mixup), (v2.CutMix, settings.cutmix))
-        self.mixes = [mix(alpha=alpha, num_classes=classes) for mix, alpha in kinds if alpha > 0]
-        self.probability = settings.probability
+        self.settings = settings
         self.classes = classes
         self.kind = kind
         self.seed = seed
 
     def draw(self, image: Float[Tensor, "batch 3 height width"], epoch: int, micro_batch: int) -> Mix | None:
-        """The mix of this micro-batch, None where it stays as it is; only the image's size is looked at.
-
-        PyTorch's own random state is left as it was.
-        """
-        if not self.mixes:
+        """The mix of this micro-batch, None where it stays as it is; see `draw_mix`."""
+        if not self.settings.in_batches:
             return None
-        with torch.random.fork_rng(devices=[]):
-            drawn = np.random.SeedSequence([self.seed, epoch, micro_batch]).generate_state(1)
-            torch.default_generator.manual_seed(int(drawn[0]))
-            if float(torch.rand(())) >= self.probability:
-                return None
-            mix = self.mixes[int(torch.randint(len(self.mixes), ()))]
-            found = mix.make_params([image])
-        if isinstance(mix, v2.MixUp):
-            return Mix(share=found["lam"])
-        height, width = image.shape[-2:]
-        left, top, right, bottom = found["box"]
-        return Mix(share=found["lam_adjusted"], box=(left / width, top / height, right / width, bottom / height))
+        return draw_mix(image, self.settings, [self.seed, epoch, micro_batch])
 
     def __call__(
         self,

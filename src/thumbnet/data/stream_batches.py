@@ -15,6 +15,7 @@ from torchvision.transforms import v2
 from thumbnet.config import TrainSettings, ViewSettings
 from thumbnet.data.batches import Batch, EpochOrder, LostPictureError, ViewDataset, to_item
 from thumbnet.data.labelled import Pictures
+from thumbnet.data.mixed_views import MixedViews
 from thumbnet.data.pictures import read_picture
 from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.data.streaming import PictureStream, StreamedPicture
@@ -154,7 +155,11 @@ def training_views(
     """The views that those batches are made of."""
     if isinstance(train, PictureStream):
         return StreamViews(settings.views, preprocessing, settings.seed)
-    return ViewDataset(train, settings.views, preprocessing, settings.seed)
+    mixed = None
+    if settings.mix.fixed_views:
+        side = preprocessing.image_side
+        mixed = MixedViews(train, settings.mix, settings.views.per_image, side, settings.seed)
+    return ViewDataset(train, settings.views, preprocessing, settings.seed, mixed)
 
 
 def _reason(key: StreamedPicture) -> str:
