@@ -26,6 +26,7 @@ from torch import Tensor
 from thumbnet.comparison.statistics import paired_ratio
 from thumbnet.data.batches import LoaderSettings, evaluation_loader, to_image
 from thumbnet.data.preprocessing import normalise
+from thumbnet.errors import DataError
 from thumbnet.opened_run import OpenedRun, open_run
 from thumbnet.progress import Announcer
 from thumbnet.storage import write_json
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--shares", default="1.0,0.93,0.875,0.8", help="of the side, between commas")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "crop_shares.json")
     given = parser.parse_args(arguments)
+    if len({run.name for run in given.runs}) < len(given.runs):
+        parser.error("two runs have the same name; give those in calls of their own")
     shares = [float(share) for share in given.shares.split(",")]
     runs = {run.name: at_each_share(run, shares) for run in given.runs}
     words = ["python", "benchmarks/crop_shares.py", *(arguments or sys.argv[1:])]
@@ -67,6 +70,8 @@ def at_each_share(run: Path, shares: Sequence[float]) -> dict[str, Any]:
         device="cpu",
         announcer=announcer,
     )
+    if opened.pictures.kind != "single":
+        raise DataError(f"{run}: its pictures do not have one label each, so there is no top-1 to compare")
     rows = [{"crop_share": share, **accuracies(*right_at(opened, share, announcer))} for share in shares]
     return {
         "pictures": len(opened.pictures),

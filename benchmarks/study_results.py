@@ -116,7 +116,7 @@ def stored_thumbnails(result: dict[str, Any]) -> str:
 
 def crop_shares(result: dict[str, Any]) -> str:
     """What finished students keep where evaluation shows less of the picture."""
-    names = ", ".join(name.rpartition("-seed")[0] for name in result["runs"])
+    names = ", ".join(name.partition("-seed")[0] for name in result["runs"])
     lines = [
         f"### How much of the picture is shown (`views.crop_share`): {names}\n",
         "The same networks on centre crops of that share of the side; training draws its views from the whole picture in any case.",
@@ -130,7 +130,7 @@ def crop_shares(result: dict[str, Any]) -> str:
             share, found = f"{row['crop_share']:g}", row["retention"]
             tops = f"{100 * row['teacher_top1']:.1f} | {100 * row['student_top1']:.1f}"
             limits = f"[{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
-            lines.append(f"| {name.rpartition('-seed')[0]} | {share} | {tops} | {100 * found['mean']:.1f}% {limits} |")
+            lines.append(f"| {name.partition('-seed')[0]} | {share} | {tops} | {100 * found['mean']:.1f}% {limits} |")
     return "\n".join([*lines, ""])
 
 

@@ -68,7 +68,9 @@ def render() -> str:
         ("crop_shares_plain", study_results.crop_shares),
         (
             "study_imagenette_embedding",
-            study_results.study_of("The same student, ten epochs on four views, `loss.em 10` instead of 2"),
+            study_results.study_of(
+                "The finer student with the detail start, ten epochs on four views, `loss.em 10` instead of 2"
+            ),
         ),
         (
             "study_imagenette_ratio2",

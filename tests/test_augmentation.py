@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from conftest import write_photos
-from thumbnet import ThumbNet, fit
+from thumbnet import ThumbNet, fit, train_teacher
 from thumbnet.config import (
+    CacheSettings,
     DownscalerSettings,
     LossSettings,
     MixSettings,
@@ -81,7 +82,7 @@ def test_the_teacher_is_asked_about_fixed_views_that_are_mixes_and_batches_are_n
     tiny_settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Answers of a run without mixes are not taken; of two equal runs with them, the second reads the first one's."""
-    mix = MixSettings(mixup=1.0, fixed_views=2)
+    mix = MixSettings(mixup=1.0, mixed_views=2)
     settings = tiny_settings(
         views=ViewSettings(per_image=2), mix=mix, epochs=1, downscaler=DownscalerSettings(kind="area")
     )
@@ -106,10 +107,39 @@ def test_the_teacher_is_asked_about_fixed_views_that_are_mixes_and_batches_are_n
         torch.testing.assert_close(step.teacher_logits, asked, atol=2e-2, rtol=1e-2)  # kept in half precision
 
 
+def test_mixed_views_are_the_same_where_their_pixels_are_not_kept(tiny_settings: Settings, tmp_path: Path) -> None:
+    mix = MixSettings(mixup=1.0, mixed_views=1)
+    students = [
+        fit(
+            tiny_settings(
+                mix=mix, epochs=1, output=str(tmp_path / name), cache=CacheSettings(limit_gb=0.1, pixels=kept)
+            ),
+            quiet=True,
+        ).student.state_dict()
+        for name, kept in (("kept", True), ("read", False))
+    ]
+    for name, tensor in students[0].items():
+        torch.testing.assert_close(tensor, students[1][name], atol=0, rtol=0)
+
+
+def test_a_teacher_has_no_fixed_views_to_mix_and_trains(tiny_settings: Settings) -> None:
+    settings = tiny_settings(mix=MixSettings(mixup=1.0, mixed_views=1), epochs=1)
+    assert train_teacher(settings, quiet=True).exists()
+
+
+def test_mixed_views_without_labels_are_learned_from(tiny_settings: Settings, tmp_path: Path) -> None:
+    names = tmp_path / "classes.txt"
+    names.write_text("flat\nround\n")
+    mix = MixSettings(mixup=1.0, mixed_views=1)
+    settings = tiny_settings(mix=mix, epochs=1, unlabelled=True, class_map=str(names))
+    fit(settings, quiet=True)
+    assert "cl" not in RunFolder(settings.output).read_metrics()[0]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
-        {"views": ViewSettings(per_image=2), "mix": MixSettings(mixup=1.0, cutmix=1.0, fixed_views=1)},
+        {"views": ViewSettings(per_image=2), "mix": MixSettings(mixup=1.0, cutmix=1.0, mixed_views=1)},
         {"mix": MixSettings(mixup=0.4, cutmix=1.0, probability=0.7)},
         {"thumbnail": ThumbnailSettings(codec_noise=0.5, codec="webp", quality=(20, 90))},
         {"views": ViewSettings(dihedral=True, randaugment=7, random_erasing=0.3)},

@@ -67,7 +67,7 @@ CHANGED = TrainSettings(
     views=ViewSettings(per_image=4, scale=(0.25, 0.75), aspect=(1.0, 1.0), vertical_flip=0.5, crop_share=0.9),
     optimizer=OptimizerSettings(accumulation_steps=3, mixed_precision="bf16", ema_decay=0.0),
     columns=ColumnSettings(picture="file", label="kind"),
-    mix=MixSettings(mixup=0.5, probability=0.5, fixed_views=1),
+    mix=MixSettings(mixup=0.5, probability=0.5, mixed_views=1),
     cache=CacheSettings(folder="cache", limit_gb=0.5),
 )
 
@@ -93,7 +93,7 @@ CHANGED = TrainSettings(
         (MixSettings, "mixup", [-0.1, math.nan], [0.0, 0.2]),
         (MixSettings, "cutmix", [-0.1, math.nan], [0.0, 1.0]),
         (MixSettings, "probability", [0.0, 1.1], [0.01, 1.0]),
-        (MixSettings, "fixed_views", [-1], [0]),
+        (MixSettings, "mixed_views", [-1], [0]),
         (ThumbnailSettings, "codec_noise", [-0.1, 1.1, math.nan], [0.0, 1.0]),
         (ThumbnailSettings, "quality", [(0, 50), (60, 50), (50, 101)], [(1, 100), (70, 70)]),
         (StudentSettings, "keep_stride", [0, -1], [1, 4, None]),
@@ -158,12 +158,12 @@ def test_a_value_out_of_range_is_refused_by_the_settings_name(
         ({"streaming": True, "steps_per_epoch": 5, "views": {"per_image": 1}}, "views.per_image is 1"),
         ({"views": {"cached_flips": True}}, "views.cached_flips is True, but must be false with --views.per_image 0"),
         (
-            {"mix": {"mixup": 1.0, "fixed_views": 3}, "views": {"per_image": 2}},
-            "mix.fixed_views is 3, but must be at most",
+            {"mix": {"mixup": 1.0, "mixed_views": 3}, "views": {"per_image": 2}},
+            "mix.mixed_views is 3, but must be at most",
         ),
         (
-            {"mix": {"fixed_views": 1}, "views": {"per_image": 2}},
-            "mix.fixed_views is 1, but must be 0 without --mix.mixup",
+            {"mix": {"mixed_views": 1}, "views": {"per_image": 2}},
+            "mix.mixed_views is 1, but must be 0 without --mix.mixup",
         ),
         ({"streaming": True}, "steps_per_epoch is None, but must be given with --streaming"),
         ({"steps_per_epoch": 5}, "steps_per_epoch is 5"),

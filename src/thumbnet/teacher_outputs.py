@@ -200,7 +200,7 @@ def cache_key(
         "made_with": {"format": CACHE_FORMAT, **{name: version(name) for name in ("torch", "torchvision", "pillow")}},
         "preprocessing": asdict(preprocessing),
     }
-    if settings.mix.fixed_views:
+    if settings.mix.mixed_views:
         what["mix"] = asdict(settings.mix)
     return digest_of(what, teacher)
 

@@ -182,7 +182,7 @@ def teacher_settings(settings: TrainSettings) -> TrainSettings:
         loss=loss,
         lr=settings.lr or LARGEST_LR,
         views=replace(settings.views, per_image=0, cached_flips=False),
-        mix=replace(settings.mix, fixed_views=0),
+        mix=replace(settings.mix, mixed_views=0),
         ratio=TrainSettings.ratio,
         downscaler=DownscalerSettings(),
         thumbnail=ThumbnailSettings(),

@@ -28,7 +28,7 @@ MIXES = [(index, view) for index in range(6) for view in (2, 3)]
 
 
 def mixed_views(pictures: Pictures, seed: int = 0, **settings: Any) -> MixedViews:
-    chosen = MixSettings(**{"mixup": 1.0, "fixed_views": MIXED, **settings})
+    chosen = MixSettings(**{"mixup": 1.0, "mixed_views": MIXED, **settings})
     return MixedViews(pictures, chosen, VIEWS, PREPROCESSING.image_side, seed)
 
 
@@ -72,9 +72,14 @@ def test_cutmix_takes_a_rectangle_of_the_other_picture(pets: Pictures) -> None:
     for index, view in MIXES:
         other, mix = partner_of(mixed, index, view)
         own, foreign = (plain[which, view].pixels for which in (index, other))
-        pixels = dataset[index, view].pixels
-        assert bool(((pixels == own) | (pixels == foreign)).all()), "no level is between"
-        assert mix.box is not None
+        item = dataset[index, view]
+        left, top, right, bottom = (round(8 * place) for place in mix.box)
+        wanted = own.clone()
+        wanted[:, top:bottom, left:right] = foreign[:, top:bottom, left:right]
+        assert torch.equal(item.pixels, wanted)
+        taken = (bottom - top) * (right - left) / 64
+        others = pets.labels[other] != pets.labels[index]
+        assert float(item.label[pets.labels[index]]) == pytest.approx(1 - taken * others)
 
 
 def test_all_labels_are_rows_so_that_they_fit_one_batch(pets: Pictures) -> None:
@@ -91,6 +96,9 @@ def test_rows_of_shares_are_mixed_as_they_are_and_pictures_without_labels_keep_n
     mixed = mixed_views(replace(pets, labels=rows, kind="soft"))
     other, mix = partner_of(mixed, 4, 3)
     np.testing.assert_allclose(mixed.label(4, 3), mix.share * rows[4] + (1 - mix.share) * rows[other], atol=1e-6)
+    several = mixed_views(replace(pets, labels=(rows > 0.2).astype(np.float32), kind="multi"))
+    wanted = mix.share * (rows[4] > 0.2) + (1 - mix.share) * (rows[other] > 0.2)
+    np.testing.assert_allclose(several.label(4, 3), wanted, atol=1e-6)
     none = replace(pets, labels=(-1,) * 6, kind="none")
     assert mixed_views(none).label(4, 3) == -1
 

@@ -61,28 +61,28 @@ class MixSettings:
 
     With fresh views, those of a batch are mixed and the teacher is asked about the mix. With `views.per_image` the
     teacher's cached answers are mixed instead (its probabilities by shares, its features as the pictures were), or with
-    `fixed_views` some views are mixes from the start, which the teacher was asked about.
+    `mixed_views` some views are mixes from the start, which the teacher was asked about.
 
     Attributes:
         mixup: Alpha of the Beta distribution of mixup's shares; 0 turns it off.
         cutmix: The same of cutmix; where both are on, each mix is one of them.
-        probability: Share of the batches that are mixed; of the views that may be mixes, with `fixed_views`.
-        fixed_views: How many of the fixed views of a picture are mixes with another one, at most `views.per_image`;
+        probability: Share of the batches that are mixed; of the views that may be mixes, with `mixed_views`.
+        mixed_views: How many of the fixed views of a picture are mixes with another one, at most `views.per_image`;
             batches are then not mixed again. 0 mixes batches.
     """
 
     mixup: float = 0.0
     cutmix: float = 0.0
     probability: float = 1.0
-    fixed_views: int = 0
+    mixed_views: int = 0
 
     def __post_init__(self) -> None:
         for name in ("mixup", "cutmix"):
             require(getattr(self, name) >= 0, f"mix.{name}", getattr(self, name), "0 (off) or more")
         require(0 < self.probability <= 1, "mix.probability", self.probability, "more than 0, at most 1")
-        require(self.fixed_views >= 0, "mix.fixed_views", self.fixed_views, "0 (batches are mixed) or more")
-        drawn = self.on or not self.fixed_views
-        require(drawn, "mix.fixed_views", self.fixed_views, "0 without --mix.mixup or --mix.cutmix")
+        require(self.mixed_views >= 0, "mix.mixed_views", self.mixed_views, "0 (batches are mixed) or more")
+        drawn = self.on or not self.mixed_views
+        require(drawn, "mix.mixed_views", self.mixed_views, "0 without --mix.mixup or --mix.cutmix")
 
     @property
     def on(self) -> bool:
@@ -92,7 +92,7 @@ class MixSettings:
     @property
     def in_batches(self) -> bool:
         """Whether the pictures of a batch are mixed with each other."""
-        return self.on and not self.fixed_views
+        return self.on and not self.mixed_views
 
 
 @dataclass(frozen=True, kw_only=True)

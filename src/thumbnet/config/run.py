@@ -19,7 +19,7 @@ LR_AS_FINE, LARGEST_LR = 2.5e-4, 1e-3
 UNUSED_BY_TEACHERS: tuple[str, ...] = ("ratio", "downscaler", "student", "feature_mapping", "cache", "views.per_image")
 UNUSED_BY_TEACHERS += ("thumbnail", "views.cached_flips", "unlabelled", "teacher_classes")
 UNUSED_BY_TEACHERS += ("loss.mm", "loss.cl", "loss.kd", "loss.fm", "loss.em", "loss.temperature")
-UNUSED_BY_TEACHERS += ("loss.dm", "loss.pm", "mix.fixed_views")
+UNUSED_BY_TEACHERS += ("loss.dm", "loss.pm", "mix.mixed_views")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,9 +167,9 @@ class TrainSettings:
         require(not (cut and self.unlabelled), "teacher_classes", "data", "all with --unlabelled: there are no classes")
         listed = not (self.streaming and self.views.per_image)
         require(listed, "views.per_image", self.views.per_image, "0 with --streaming: fixed views need a list")
-        fixed = self.mix.fixed_views <= self.views.per_image
+        fixed = self.mix.mixed_views <= self.views.per_image
         allowed = f"at most views.per_image ({self.views.per_image})"
-        require(fixed, "mix.fixed_views", self.mix.fixed_views, allowed)
+        require(fixed, "mix.mixed_views", self.mix.mixed_views, allowed)
         steps = self.steps_per_epoch is None or self.steps_per_epoch >= 1
         require(steps, "steps_per_epoch", self.steps_per_epoch, "1 or more")
         counted = self.streaming == (self.steps_per_epoch is not None)

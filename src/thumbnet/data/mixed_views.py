@@ -1,7 +1,7 @@
 """Fixed views that are mixes of two pictures: drawn once, so that the teacher can be asked and its answer is kept.
 
-A mix is a pure function of (seed, picture, view number), as a view is. The mean of the teacher's answers to two
-pictures is not its answer to their mix; here a student learns from the latter, as cheaply as from other fixed views.
+A mix is a pure function of (seed, number of pictures, position of the picture, view number). The mean of the teacher's
+answers to two pictures is not its answer to their mix; here a student learns from the latter.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ class MixedViews:
     def __init__(self, pictures: Pictures, settings: MixSettings, fixed_views: int, image_side: int, seed: int) -> None:
         self.pictures = pictures
         self.settings = settings
-        self.unmixed = fixed_views - settings.fixed_views
+        self.unmixed = fixed_views - settings.mixed_views
         self.size = torch.empty(3, image_side, image_side)
         self.seed = seed
 

@@ -156,7 +156,7 @@ def training_views(
     if isinstance(train, PictureStream):
         return StreamViews(settings.views, preprocessing, settings.seed)
     mixed = None
-    if settings.mix.fixed_views:
+    if settings.mix.mixed_views:
         side = preprocessing.image_side
         mixed = MixedViews(train, settings.mix, settings.views.per_image, side, settings.seed)
     return ViewDataset(train, settings.views, preprocessing, settings.seed, mixed)
