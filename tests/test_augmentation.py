@@ -86,7 +86,13 @@ def test_the_teacher_is_asked_about_fixed_views_that_are_mixes_and_batches_are_n
     settings = tiny_settings(
         views=ViewSettings(per_image=2), mix=mix, epochs=1, downscaler=DownscalerSettings(kind="area")
     )
-    fit(replace(settings, mix=MixSettings()), quiet=True)
+    unmixed: list[torch.Tensor] = []
+
+    def keep(step: StepTensors) -> torch.Tensor:
+        unmixed.append(step.image)
+        return step.thumbnail.mean()
+
+    fit(replace(settings, mix=MixSettings()), terms={"keep": Term(0.001, keep)}, quiet=True)
     fit(settings, quiet=True, overwrite=True)
     seen: list[StepTensors] = []
 
@@ -99,7 +105,8 @@ def test_the_teacher_is_asked_about_fixed_views_that_are_mixes_and_batches_are_n
         fit(settings, terms={"look": Term(0.001, look)}, overwrite=True)
     assert "the mix of its cached answers" not in capsys.readouterr().err
     teacher, preprocessing = two_stages().eval(), Preprocessing(image_side=32)
-    for step in seen:
+    for step, plain in zip(seen, unmixed, strict=True):
+        assert not bool((step.image == plain).all(dim=(1, 2, 3)).any()), "every picture is a mix"
         assert bool((step.label.max(dim=1).values < 1).any()), "labels of two classes"
         levels = step.image * 255
         torch.testing.assert_close(levels, levels.round(), atol=1e-3, rtol=0)  # mixed once, then rounded
