@@ -66,7 +66,7 @@ class TrainSettings:
         feature_mapping: Where the student's features meet the teacher's.
         columns: Where a table or data set keeps pictures and labels.
         views: Random views of each picture.
-        mix: Mixing of pictures within a batch.
+        mix: Mixing of pictures.
         optimizer: Optimiser, schedule and precision.
         cache: Teacher answers kept on disk.
     """
