@@ -42,6 +42,9 @@ def test_a_run_with_other_settings_is_refused_by_name_and_overwritten_when_asked
         ({"ours": ("one",), "bounds": ("o*",)}, "bounds is one, but must be other recipes"),
         ({"best_of": ("t*",)}, r"best_of: there is no recipe t\*; there are one"),
         ({"teacher_weights": "a.pth", "teacher_recipe": "b.yaml"}, "without teacher_recipe"),
+        ({"splits": ("a", "b"), "data": "c"}, "splits is .* given without data"),
+        ({"splits": ("a/one", "b/one")}, "splits is .* data whose names, or last parts of paths, differ"),
+        ({"splits": ("one", ".")}, "splits is .* data whose names, or last parts of paths, differ"),
         ({"nonsense": 1}, "nonsense.*thumbnet compare --help"),
     ],
 )

@@ -60,6 +60,17 @@ def test_both_splits_keep_the_order_and_belonging_of_pictures(pets: Pictures) ->
             assert pets.classes[label] == name.split("/")[0]
 
 
+def test_every_picture_is_in_one_fold(tmp_path: Path, make_classes: MakeClasses) -> None:
+    pictures = read_classes(make_classes(tmp_path, {"cats": 9, "dogs": 14}))
+    folds = [hold_out(pictures, 0.25, "photos", fold) for fold in range(4)]
+    held_out = [name for fold in folds for name in fold.evaluation.names]
+    assert sorted(held_out) == sorted(pictures.names)
+    for fold in folds:
+        assert fold.train is not None
+        assert sorted(fold.train.names + fold.evaluation.names) == sorted(pictures.names)
+        assert {fold.evaluation.labels.count(0), fold.evaluation.labels.count(1)} <= {2, 3, 4}
+
+
 @pytest.mark.parametrize("share", [0.1, 0.9])
 def test_a_share_that_leaves_a_split_empty_is_refused(share: float, pets: Pictures) -> None:
     with pytest.raises(DataError) as caught:

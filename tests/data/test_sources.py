@@ -19,6 +19,14 @@ def test_elpv_is_opened_by_its_name() -> None:
     assert len(open_data("elpv").evaluation) == 656
 
 
+def test_each_cell_of_elpv_is_held_out_in_one_fold() -> None:
+    folds = [open_data(f"elpv-fold{fold}") for fold in range(4)]
+    held_out = [name for fold in folds for name in fold.evaluation.names]
+    assert len(held_out) == len(set(held_out)) == 2624
+    assert folds[0] == open_data("elpv")
+    assert folds[2].description == "25% held out of elpv (fold 2)"
+
+
 def test_a_folder_named_elpv_is_opened_by_its_path(
     tmp_path: Path, make_classes: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ LISTS = (
     "--ours",
     "--bounds",
     "--best_of",
+    "--splits",
     "--student.extra_ratios",
     "--feature_mapping.layers",
     "--feature_mapping.student_layers",

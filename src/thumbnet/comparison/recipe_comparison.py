@@ -4,10 +4,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from thumbnet.comparison.recipes import TEACHER, common_changes, matching, read_recipe, read_recipes
+from thumbnet.comparison.recipes import TEACHER, matching, read_recipe, read_recipes
 from thumbnet.comparison.runs import train_shared_teacher
 from thumbnet.comparison.study import Comparison, Study, carry_out, write
-from thumbnet.config.comparison import CompareSettings
+from thumbnet.config.comparison import CompareSettings, split_name
 from thumbnet.errors import ConfigError
 
 
@@ -32,16 +32,18 @@ def compare(
     settings = _settings(settings, changes)
     output = Path(settings.output)
     _check_places(settings, output)
-    given = settings.teacher_weights or (
-        str(output / TEACHER / "teacher.safetensors") if settings.teacher_recipe else None
-    )
-    recipes = read_recipes(settings, given)  # before the teacher's training: a wrong recipe is known at once
-    best_of = matching("best_of", settings.best_of, [recipe.name for recipe in recipes])
+    splits: tuple[str | None, ...] = settings.splits or (None,)
+    # Before any teacher's training: a wrong recipe is known at once.
+    recipes = [one for split in splits for one in read_recipes(settings, _teacher_weights(settings, split), split)]
+    best_of = matching("best_of", settings.best_of, dict.fromkeys(recipe.name for recipe in recipes))
     remake = False
     if settings.teacher_recipe and settings.train:
-        of_data = {name: value for name, value in common_changes(settings).items() if name == "data"}
-        teacher = replace(read_recipe(Path(settings.teacher_recipe), of_data), output=str(output / TEACHER))
-        _, remake = train_shared_teacher(teacher, overwrite=overwrite, quiet=quiet)
+        for split in splits:
+            data = split or settings.data
+            teacher = read_recipe(Path(settings.teacher_recipe), {"data": data} if data else {})
+            teacher = replace(teacher, output=str(_teacher_folder(settings, split)))
+            _, replaced = train_shared_teacher(teacher, overwrite=overwrite, quiet=quiet)
+            remake = remake or replaced
     study = Study(
         title="Comparison",
         recipes=tuple(recipes),
@@ -56,6 +58,16 @@ def compare(
     comparison = carry_out(study, overwrite=overwrite, remake=remake, quiet=quiet)
     write(comparison, study)
     return comparison
+
+
+def _teacher_folder(settings: CompareSettings, split: str | None) -> Path:
+    return Path(settings.output) / (split_name(split) if split else "") / TEACHER
+
+
+def _teacher_weights(settings: CompareSettings, split: str | None) -> str | None:
+    """The given ones, or those that will be trained on the split."""
+    trained = str(_teacher_folder(settings, split) / "teacher.safetensors") if settings.teacher_recipe else None
+    return settings.teacher_weights or trained
 
 
 def _check_places(settings: CompareSettings, output: Path) -> None:

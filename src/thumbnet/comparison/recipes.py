@@ -10,7 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from thumbnet.config import TrainSettings, settings_from_dict
-from thumbnet.config.comparison import CompareSettings
+from thumbnet.config.comparison import CompareSettings, split_name
 from thumbnet.errors import ConfigError
 from thumbnet.run_folder import RECORD_KEY, RUN_MARK
 
@@ -20,32 +20,37 @@ TEACHER, UNTRAINED = "teacher", "untrained_bicubic"
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Settings to be trained with several seeds.
+    """Settings to be trained with several seeds, on one split.
 
     Attributes:
         name: Of its row, and of its runs' folders.
         kind: What it is in the comparison.
         settings: With the seed and the output left open.
         impossible: Why it cannot run, in one line, where that is known before any training.
+        split: Name of the data that it is trained on, where there are several splits; its runs lie in a folder of it.
     """
 
     name: str
     kind: Kind = "alternative"
     settings: TrainSettings | None
     impossible: str | None = None
+    split: str = ""
 
 
-def read_recipes(settings: CompareSettings, teacher_weights: str | None) -> list[Recipe]:
+def read_recipes(settings: CompareSettings, teacher_weights: str | None, split: str | None = None) -> list[Recipe]:
     """The recipes of a comparison, base and teacher's left out, with the changes common to all.
 
     Args:
         settings: The comparison's.
         teacher_weights: For every recipe; None leaves each its own.
+        split: Data of every recipe, one of the comparison's splits.
 
     Raises:
         ConfigError: If a file is no recipe, two have one name, a name in `ours` or `bounds` is none, or one is in both.
     """
     changes = common_changes(settings)
+    if split is not None:
+        changes["data"] = split
     base = Path(settings.base) if settings.base else None
     if teacher_weights:
         changes["teacher_weights"] = teacher_weights
@@ -69,7 +74,12 @@ def read_recipes(settings: CompareSettings, teacher_weights: str | None) -> list
         raise ConfigError(f"bounds is {', '.join(both)}, but must be other recipes than ours")
     kinds = {**dict.fromkeys(ours, "ours"), **dict.fromkeys(bounds, "bound")}
     return [
-        Recipe(name=name, kind=kinds.get(name, "alternative"), settings=read_recipe(file, changes, base))  # type: ignore[arg-type]
+        Recipe(
+            name=name,
+            kind=kinds.get(name, "alternative"),  # type: ignore[arg-type]
+            settings=read_recipe(file, changes, base),
+            split=split_name(split) if split else "",
+        )
         for name, file in files.items()
     ]
 

@@ -1,23 +1,20 @@
 """From finished runs to rows of a table: reads run folders, knows nothing of how a row is written."""
 
-import csv
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
+from thumbnet.comparison.finished_runs import STUDENT, Finished, headline, notes, read_finished
 from thumbnet.comparison.recipes import TEACHER, UNTRAINED, Kind
 from thumbnet.comparison.runs import RecipeRun
 from thumbnet.comparison.statistics import Interval, Spread, paired_difference, paired_ratio, spread
 from thumbnet.config.comparison import PLAIN, EqualBy
-from thumbnet.errors import DataError
 from thumbnet.networks.downscaler import FixedDownscaler
 from thumbnet.networks.student import option_name
 from thumbnet.profiling import count_macs
-from thumbnet.run_folder import RunFolder
 
 EQUAL_WITHIN = 0.1
 # What is paired picture by picture, by the headline metric: average precision has no value for one picture.
@@ -91,23 +88,13 @@ class Results:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Finished:
-    """A run with its results; `right` holds a 1 for each picture of which a network says what it should."""
-
-    one: RecipeRun
-    evaluation: dict[str, Any]
-    pictures: tuple[str, ...]
-    right: dict[str, Float[np.ndarray, " pictures"]] = field(repr=False)
-
-
 def collect(
     runs: Sequence[RecipeRun], best_of: Sequence[str], equal_by: EqualBy, latency_ms: Mapping[str, float]
 ) -> Results | None:
     """Reads every finished run and makes the rows; None where no run has a result.
 
     Args:
-        runs: Of all recipes and seeds.
+        runs: Of all recipes, splits and seeds.
         best_of: Names of the alternatives; empty for every row that is one.
         equal_by: Whose MACs have to be about equal.
         latency_ms: Measured, by the name of the recipe and of `teacher`.
@@ -115,11 +102,10 @@ def collect(
     Raises:
         DataError: If runs were evaluated on different pictures or by different metrics.
     """
-    finished = [_read(one) for one in runs if one.failure is None]
+    finished = read_finished(runs)
     if not finished:
         return None
-    _require_same(finished)
-    by_name: dict[str, list[_Finished]] = {}
+    by_name: dict[str, list[Finished]] = {}
     for run in finished:
         by_name.setdefault(run.one.recipe.name, []).append(run)
     metric = finished[0].evaluation["metric"]
@@ -127,59 +113,38 @@ def collect(
     rows = [_row([one for one in runs if one.recipe.name == name], by_name.get(name, []), metric) for name in names]
     alternatives = [row for row in rows if (row.name in best_of if best_of else row.kind == "alternative")]
     rows = [_against_best(row, alternatives, by_name, equal_by) for row in rows]
-    rows = [*_references(finished, metric), *rows]
+    rows = [*_references(finished), *rows]
     return Results(
         metric=metric,
         paired_on=PAIRED_ON[metric],
         pictures=len(finished[0].pictures),
         rows=tuple(replace(row, latency_ms=latency_ms.get(row.name)) for row in rows),
-        notes=_notes(finished),
+        notes=notes(finished),
     )
 
 
-def _read(one: RecipeRun) -> _Finished:
-    evaluation = one.run.read_evaluation() or {}
-    with one.run.predictions.open(newline="", encoding="utf-8") as file:
-        table = list(csv.DictReader(file))
-    said = {name: np.array([row[name] for row in table]) for name in table[0]}
-    # Without labels, what the teacher says is what a network should say.
-    wanted = said[TEACHER] if evaluation["metric"] == "agreement" and TEACHER in said else said["label"]
-    right = {name: (words == wanted).astype(float) for name, words in said.items() if name not in ("picture", "label")}
-    return _Finished(one=one, evaluation=evaluation, pictures=tuple(said["picture"].tolist()), right=right)
-
-
-def _require_same(finished: Sequence[_Finished]) -> None:
-    first = finished[0]
-    for other in finished[1:]:
-        if other.pictures != first.pictures:
-            both = f"{first.one.run.path} and {other.one.run.path} were evaluated on different pictures"
-            raise DataError(f"{both}; compare recipes with one data set, such as --data DATA")
-        if other.evaluation["metric"] != first.evaluation["metric"]:
-            both = f"{first.one.run.path} and {other.one.run.path} are measured by different metrics"
-            raise DataError(f"{both}; compare recipes with one kind of label")
-
-
-def _row(runs: Sequence[RecipeRun], finished: Sequence[_Finished], metric: str) -> Row:
+def _row(runs: Sequence[RecipeRun], finished: Sequence[Finished], metric: str) -> Row:
     failures = tuple(dict.fromkeys(one.failure for one in runs if one.failure is not None))
+    failures = failures if failures or finished else ("not finished on every split",)
     row = Row(name=runs[0].recipe.name, kind=runs[0].recipe.kind, failures=failures)
     if not finished:
         return row
     evaluations = [run.evaluation for run in finished]
     retentions = [evaluation.get("retention") for evaluation in evaluations]
     paired = metric != "map" and all(TEACHER in run.right for run in finished)
-    student, teacher = (_stack(finished, who) if paired else None for who in ("student", TEACHER))
+    student, teacher = (_stack(finished, who) if paired else None for who in (STUDENT, TEACHER))
     return replace(
         row,
-        metric=spread([_headline(evaluation, "student", metric) for evaluation in evaluations]),
+        metric=spread([headline(evaluation, STUDENT) for evaluation in evaluations]),
         retention=None if None in retentions else float(np.mean([share for share in retentions if share is not None])),
         retention_interval=None if student is None or teacher is None else paired_ratio(student, teacher),
         drop=None if student is None or teacher is None else paired_difference(teacher, student),
-        student_macs=evaluations[0]["student"]["macs"],
+        student_macs=evaluations[0][STUDENT]["macs"],
         downscaler_macs=evaluations[0]["downscaler"]["macs"],
         picture_bytes=_mean_bytes(evaluations),
         ssim=_mean_naturalness(evaluations, "ssim"),
         delta_e=_mean_naturalness(evaluations, "delta_e"),
-        hours=sum(training_hours(run.one.run) for run in finished),
+        hours=sum(run.hours for run in finished),
         seeds=tuple(run.one.seed for run in finished),
     )
 
@@ -198,7 +163,7 @@ def _mean_naturalness(evaluations: Sequence[Mapping[str, Any]], name: str) -> fl
 
 
 def _against_best(
-    row: Row, alternatives: Sequence[Row], finished: Mapping[str, Sequence[_Finished]], equal_by: EqualBy
+    row: Row, alternatives: Sequence[Row], finished: Mapping[str, Sequence[Finished]], equal_by: EqualBy
 ) -> Row:
     """The row with its paired difference to the best alternative of about equal MACs, over the seeds that both have."""
     if row.metric is None:
@@ -213,7 +178,7 @@ def _against_best(
     best = max(equal, key=lambda other: other.metric.mean if other.metric else 0.0)
     common = {*row.seeds} & {*best.seeds}
     ours, others = ([run for run in finished[name] if run.one.seed in common] for name in (row.name, best.name))
-    difference = paired_difference(_stack(ours, "student"), _stack(others, "student"))
+    difference = paired_difference(_stack(ours, STUDENT), _stack(others, STUDENT))
     return replace(row, against=best.name, difference=difference)
 
 
@@ -222,13 +187,13 @@ def _equal(row: Row, other: Row, equal_by: EqualBy) -> bool:
     return bool(macs[0] and macs[1]) and max(macs) <= (1 + EQUAL_WITHIN) * min(macs)  # type: ignore[type-var,operator]
 
 
-def _references(finished: Sequence[_Finished], metric: str) -> list[Row]:
+def _references(finished: Sequence[Finished]) -> list[Row]:
     """The rows that come for free: the teacher, and it untrained on bicubic thumbnails of each kind of student."""
     known = [run for run in finished if TEACHER in run.evaluation]
     if not known:
         return []
     first = known[0].evaluation
-    teacher = _headline(first, TEACHER, metric)
+    teacher = headline(first, TEACHER)
     rows = [
         Row(
             name=TEACHER,
@@ -243,21 +208,21 @@ def _references(finished: Sequence[_Finished], metric: str) -> list[Row]:
     copies = [run for run in known if UNTRAINED in run.evaluation and _is_plain_copy(run)]
     kinds = {_student_kind(run): run for run in reversed(copies)}
     for kind, run in reversed(kinds.items()):
-        untrained, side = _headline(run.evaluation, UNTRAINED, metric), run.evaluation["image_side"]
+        untrained, side = headline(run.evaluation, UNTRAINED), run.evaluation["image_side"]
         rows.append(
             Row(
                 name=UNTRAINED if len(kinds) == 1 else f"{UNTRAINED} ({kind})",
                 kind="reference",
                 metric=spread([untrained]),
                 retention=untrained / teacher if teacher else None,
-                student_macs=run.evaluation["student"]["macs"],
+                student_macs=run.evaluation[STUDENT]["macs"],
                 downscaler_macs=count_macs(FixedDownscaler(run.evaluation["ratio"], "bicubic"), side),
             )
         )
     return rows
 
 
-def _is_plain_copy(run: _Finished) -> bool:
+def _is_plain_copy(run: Finished) -> bool:
     """Whether S is T's copy at thumbnail size, so that its MACs are also those of the untrained copy."""
     settings = run.one.recipe.settings
     assert settings is not None
@@ -266,34 +231,11 @@ def _is_plain_copy(run: _Finished) -> bool:
     return settings.ratio > 1 and not changed and settings.downscaler.kind != "all_information"
 
 
-def _student_kind(run: _Finished) -> str:
+def _student_kind(run: Finished) -> str:
     settings = run.one.recipe.settings
     assert settings is not None
     return f"ratio {settings.ratio}, {option_name(settings.student) or PLAIN}"
 
 
-def _headline(evaluation: Mapping[str, Any], who: str, metric: str) -> float:
-    """The headline metric of one network; the teacher agrees with itself, and the student's agreement is the run's."""
-    if metric == "agreement" and who in ("student", TEACHER):
-        return float(evaluation["agreement"]) if who == "student" else 1.0
-    return float(evaluation[who][metric])
-
-
-def _stack(finished: Sequence[_Finished], who: str) -> Float[np.ndarray, "seeds pictures"]:
+def _stack(finished: Sequence[Finished], who: str) -> Float[np.ndarray, "seeds pictures"]:
     return np.stack([run.right[who] for run in sorted(finished, key=lambda run: run.one.seed)])
-
-
-def training_hours(run: RunFolder) -> float:
-    """Hours in the epochs of a run, over all its parts where it was interrupted."""
-    return float(sum(record.get("seconds", 0.0) for record in run.read_metrics()) / 3600)
-
-
-def _notes(finished: Sequence[_Finished]) -> tuple[str, ...]:
-    known = [run for run in finished if TEACHER in run.right]
-    notes = []
-    if len(known) < len(finished):
-        notes.append(f"{len(finished) - len(known)} runs were evaluated without their teacher")
-    others = Counter(run.right[TEACHER].tobytes() for run in known)
-    if len(others) > 1:
-        notes.append("the runs' teachers do not all say the same; each run is compared with its own")
-    return tuple(notes)

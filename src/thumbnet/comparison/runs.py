@@ -17,7 +17,7 @@ from thumbnet.training import fit, teacher_settings, train_teacher
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeRun:
-    """One recipe with one seed.
+    """One recipe, on its split, with one seed.
 
     Attributes:
         recipe: Which.
@@ -84,7 +84,7 @@ def train_missing(
     Raises:
         ConfigError: Before any training, if a run was made with other settings and `overwrite` is false.
     """
-    planned = [RecipeRun(recipe=r, seed=s, run=run_folder(output, r.name, s)) for s in seeds for r in recipes]
+    planned = [RecipeRun(recipe=r, seed=s, run=run_folder(output / r.split, r.name, s)) for s in seeds for r in recipes]
     possible = [one for one in planned if one.recipe.impossible is None]
     outdated = {one.run.path for one in possible if _is_outdated(one.run, _settings(one), overwrite, remake=remake)}
     missing = [one.run.path for one in possible if one.run.path in outdated or not is_finished(one.run)]
@@ -99,7 +99,7 @@ def train_missing(
             done.append(_with_failure(one, one.recipe.impossible))
             continue
         left = _time_left(durations, len(missing) - len(durations))
-        announcer.say(f"run {len(durations) + 1} of {len(missing)}: {one.run.path.name}{left}")
+        announcer.say(f"run {len(durations) + 1} of {len(missing)}: {one.run.path.relative_to(output)}{left}")
         started = time.monotonic()
         done.append(_train(one, one.run.path in outdated, announcer, quiet))
         durations.append(time.monotonic() - started)

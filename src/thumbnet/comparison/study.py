@@ -14,9 +14,10 @@ from typing import Any
 import torch
 
 from thumbnet.comparison.figures import pareto_pictures
+from thumbnet.comparison.finished_runs import training_hours
 from thumbnet.comparison.latency import measure_latency
-from thumbnet.comparison.recipes import Recipe
-from thumbnet.comparison.results import Results, collect, training_hours
+from thumbnet.comparison.recipes import TEACHER, Recipe
+from thumbnet.comparison.results import Results, collect
 from thumbnet.comparison.runs import RecipeRun, train_missing
 from thumbnet.comparison.table import as_csv, markdown, reading_notes
 from thumbnet.config.comparison import EqualBy
@@ -114,7 +115,7 @@ def write(comparison: Comparison, study: Study, **more: Any) -> None:
     folder, results = comparison.folder, comparison.results
     pictures = pareto_pictures(results) if results else {}
     content = {**_circumstances(study, comparison.runs), **more, **_found(results)}
-    content["failures"] = {one.run.path.name: one.failure for one in comparison.failed}
+    content["failures"] = {str(one.run.path.relative_to(folder)): one.failure for one in comparison.failed}
     content["notes"] = comparison.notes
     write_json(folder / "comparison.json", content)
     if results:
@@ -134,8 +135,9 @@ def _found(results: Results | None) -> dict[str, Any]:
 
 
 def _circumstances(study: Study, runs: Sequence[RecipeRun]) -> dict[str, Any]:
-    teacher = RunFolder(study.output / "teacher")
-    trained = [one.run for one in runs if one.failure is None] + ([teacher] if teacher.evaluation.exists() else [])
+    teachers = [RunFolder(study.output / split / TEACHER) for split in {one.recipe.split: None for one in runs}]
+    trained = [one.run for one in runs if one.failure is None]
+    trained += [teacher for teacher in teachers if teacher.evaluation.exists()]
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     name = (
         torch.cuda.get_device_name() if accelerator and accelerator.type == "cuda" else accelerator and str(accelerator)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Literal, get_args
 
 from thumbnet.config.checks import require
@@ -25,6 +26,8 @@ class CompareSettings:
         base: A YAML file with the settings that all recipes share, such as teacher, data and epochs; a recipe then
             holds only what makes it different, and comes first where both say something.
         data: The data of every recipe, in place of its own.
+        splits: Data sets that are splits of one, such as `elpv-fold0,elpv-fold1`, in place of `data`: recipes, and the
+            teacher of `teacher_recipe`, are trained on each, and the table pools the pictures held out.
         teacher_weights: The teacher's weights for every recipe, in place of its own.
         teacher_recipe: Recipe of `thumbnet train-teacher`: trained once, and its weights given to every recipe.
         set: Settings of `thumbnet train` for every recipe, each as NAME=VALUE, e.g. `epochs=3`, `loss.kd=2`.
@@ -44,6 +47,7 @@ class CompareSettings:
     seeds: tuple[int, ...] = (0,)
     base: str | None = None
     data: str | None = None
+    splits: tuple[str, ...] = ()
     teacher_weights: str | None = None
     teacher_recipe: str | None = None
     set: tuple[str, ...] = ()
@@ -60,6 +64,10 @@ class CompareSettings:
         kinds = get_args(EqualBy)
         require(self.equal_by in kinds, "equal_by", self.equal_by, f"one of {', '.join(kinds)}")
         require(self.timing_rounds >= 0, "timing_rounds", self.timing_rounds, "0 (no timing) or more")
+        require(not (self.splits and self.data), "splits", list(self.splits), "given without data")
+        names = [split_name(split) for split in self.splits]
+        distinct = all(names) and len(set(names)) == len(names)
+        require(distinct, "splits", list(self.splits), "data whose names, or last parts of paths, differ")
         one_teacher = not (self.teacher_weights and self.teacher_recipe)
         require(one_teacher, "teacher_weights", self.teacher_weights, "given without teacher_recipe")
 
@@ -115,6 +123,11 @@ def student_option(name: str) -> StudentSettings:
         return StudentSettings(keep_stem_resolution=True)
     chosen: dict[str, Any] = {option: name == option for option in alone}
     return StudentSettings(**chosen)
+
+
+def split_name(data: str) -> str:
+    """The name of a split's folder and in its pictures' names: the last part of its path or name."""
+    return PurePath(data).name
 
 
 def check_seeds(seeds: Sequence[int]) -> None:

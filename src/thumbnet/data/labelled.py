@@ -133,13 +133,14 @@ class Splits:
     description: str
 
 
-def hold_out(pictures: Pictures, share: float, name: str) -> Splits:
+def hold_out(pictures: Pictures, share: float, name: str, fold: int = 0) -> Splits:
     """Splits by a hash of the pictures' names, each class by itself where a picture has one class.
 
     Args:
         pictures: All pictures.
         share: Share of each class to hold out, rounded to the nearest picture.
         name: The data set's name, for the description.
+        fold: Which share, counted from 0; the folds of a share that goes into 1 without rest hold each picture once.
 
     Raises:
         DataError: If a class would be left empty on either side.
@@ -147,12 +148,12 @@ def hold_out(pictures: Pictures, share: float, name: str) -> Splits:
     held_out: set[int] = set()
     for label, members in _groups(pictures):
         members.sort(key=lambda i: hashlib.sha256(pictures.names[i].encode()).digest())
-        count = round(share * len(members))
-        if not 0 < count < len(members):
+        start, end = (round(share * fold_end * len(members)) for fold_end in (fold, fold + 1))
+        if not 0 < end - start < len(members):
             of_class = "" if label is None else f" of class '{pictures.classes[label]}'"
             problem = f"holding out {share:.0%} of the {len(members)} pictures{of_class}"
             raise DataError(f"data: {problem} leaves a split empty; add pictures or change --holdout")
-        held_out.update(members[:count])
+        held_out.update(members[start:end])
     everything = range(len(pictures))
     return Splits(
         train=pictures.select([i for i in everything if i not in held_out]),

@@ -15,13 +15,16 @@ from thumbnet.data.labelled import Pictures, Splits, hold_out
 from thumbnet.errors import DataError, NetworkError
 
 ELPV_CLASSES = ("functional", "defective")
-ELPV_HOLDOUT = 0.25
+ELPV_FOLDS = 4
 
 
-def open_elpv() -> Splits:
+def open_elpv(fold: int = 0) -> Splits:
     """The 2,624 solar cells, 1,968 to train on and 656 held out, the same on every machine.
 
     A cell counts as defective where its annotated defect probability (0, 1/3, 2/3 or 1) is more than one half.
+
+    Args:
+        fold: Which quarter is held out, 0 to 3; each cell is in one of them.
 
     Raises:
         DataError: If the package is not installed.
@@ -37,7 +40,7 @@ def open_elpv() -> Splits:
         classes=ELPV_CLASSES,
         names=tuple(row[0] for row in rows),
     )
-    return hold_out(pictures, ELPV_HOLDOUT, "elpv")
+    return hold_out(pictures, 1 / ELPV_FOLDS, "elpv" if fold == 0 else f"elpv (fold {fold})", fold)
 
 
 def efficientnet_lite0(num_classes: int = 1000, pretrained: bool = True) -> nn.Module:

@@ -8,11 +8,12 @@ from thumbnet.data.columns import read_class_map
 from thumbnet.data.datasets import NAMED, Wanted, is_dataset, open_dataset
 from thumbnet.data.folders import open_folder, open_unlabelled_folder
 from thumbnet.data.labelled import NO_LABEL, Pictures, Splits
-from thumbnet.data.samples import open_elpv
+from thumbnet.data.samples import ELPV_FOLDS, open_elpv
 from thumbnet.data.streaming import open_beside_stream
 from thumbnet.errors import DataError
 
-SAMPLE_NAMES = ("elpv",)
+# Name to the quarter that is held out.
+SAMPLE_FOLDS = {"elpv": 0, **{f"elpv-fold{fold}": fold for fold in range(ELPV_FOLDS)}}
 EVERYTHING = Wanted()
 
 
@@ -38,7 +39,8 @@ def open_data(
     """Opens a data set for training or evaluation.
 
     Args:
-        data: A folder, a table, shards, `hf/NAME`, or `elpv`; write `./elpv` for a folder of that name.
+        data: A folder, a table, shards, `hf/NAME`, or `elpv` (the same as `elpv-fold0`; three more folds hold out other
+            quarters); write `./elpv` for a folder of that name.
         holdout: Share to hold out where the data has no splits.
         evaluation_data: The same as `data` for the pictures to evaluate on, if they are not in it.
         wanted: Columns, kinds of labels, and names of classes.
@@ -46,13 +48,14 @@ def open_data(
     Raises:
         DataError: If it is missing, empty or malformed.
     """
-    if data in SAMPLE_NAMES:
+    if data in SAMPLE_FOLDS:
         if holdout is not None or evaluation_data is not None:
             raise DataError(f"data: {data} has its own fixed split; leave --holdout and --evaluation-data out")
         if wanted.multilabel or wanted.class_map or wanted.streaming:
             problem = f"{data} is a list of pictures with one label each and names of its own"
             raise DataError(f"data: {problem}; leave --multilabel, --class-map and --streaming out")
-        return _without_labels(open_elpv()) if wanted.unlabelled else open_elpv()
+        splits = open_elpv(SAMPLE_FOLDS[data])
+        return _without_labels(splits) if wanted.unlabelled else splits
     if wanted.streaming:
         splits = _open_beside_stream(data, holdout, evaluation_data, wanted)
     elif is_dataset(data) and (evaluation_data is None or is_dataset(evaluation_data)):
@@ -64,7 +67,7 @@ def open_data(
 
 def is_place(data: str) -> bool:
     """Whether a name of data is a path, and not a name that means the same everywhere."""
-    return data not in SAMPLE_NAMES and not data.startswith(NAMED)
+    return data not in SAMPLE_FOLDS and not data.startswith(NAMED)
 
 
 def training_split(splits: Splits, data: str) -> Splits:

@@ -1,0 +1,156 @@
+"""What finished runs of a comparison found, those of one recipe and seed on several splits taken together."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from thumbnet.comparison.recipes import TEACHER, UNTRAINED
+from thumbnet.comparison.runs import RecipeRun
+from thumbnet.errors import DataError
+from thumbnet.run_folder import RunFolder
+
+STUDENT = "student"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """The runs of one recipe and seed, one for each split, with their results.
+
+    Attributes:
+        runs: In the order of the splits.
+        evaluation: As in evaluation.json; accuracies, bytes and distances are means over all pictures.
+        pictures: Names, split by split.
+        right: 1 for each picture of which a network says what it should, by the network.
+    """
+
+    runs: tuple[RecipeRun, ...]
+    evaluation: Mapping[str, Any]
+    pictures: tuple[str, ...]
+    right: Mapping[str, Float[np.ndarray, " pictures"]] = field(repr=False)
+
+    @property
+    def one(self) -> RecipeRun:
+        """The first of them."""
+        return self.runs[0]
+
+    @property
+    def hours(self) -> float:
+        """Spent in training epochs."""
+        return sum(training_hours(one.run) for one in self.runs)
+
+
+def read_finished(runs: Sequence[RecipeRun]) -> list[Finished]:
+    """Every recipe and seed that is finished on every split that any run is of.
+
+    Raises:
+        DataError: If runs were evaluated on different pictures or by different metrics.
+    """
+    splits = dict.fromkeys(one.recipe.split for one in runs)
+    groups: dict[tuple[str, int], dict[str, RecipeRun]] = {}
+    for one in runs:
+        if one.failure is None:
+            groups.setdefault((one.recipe.name, one.seed), {})[one.recipe.split] = one
+    complete = [[group[split] for split in splits] for group in groups.values() if len(group) == len(splits)]
+    finished = [_pooled([_read(one) for one in group]) for group in complete]
+    if finished:
+        _require_same(finished)
+    return finished
+
+
+def headline(evaluation: Mapping[str, Any], who: str) -> float:
+    """The headline metric of one network; the teacher agrees with itself, and the student's agreement is the run's."""
+    metric = evaluation["metric"]
+    if metric == "agreement" and who in (STUDENT, TEACHER):
+        return float(evaluation["agreement"]) if who == STUDENT else 1.0
+    return float(evaluation[who][metric])
+
+
+def training_hours(run: RunFolder) -> float:
+    """Hours in the epochs of a run, over all its parts where it was interrupted."""
+    return float(sum(record.get("seconds", 0.0) for record in run.read_metrics()) / 3600)
+
+
+def notes(finished: Sequence[Finished]) -> tuple[str, ...]:
+    """What a reader has to know of the runs."""
+    known = [run for run in finished if TEACHER in run.right]
+    found = []
+    splits = len(finished[0].runs)
+    if splits > 1:
+        found.append(f"the pictures are those of {splits} splits, each with students of its own")
+    if len(known) < len(finished):
+        found.append(f"{len(finished) - len(known)} runs were evaluated without their teacher")
+    if len(Counter(run.right[TEACHER].tobytes() for run in known)) > 1:
+        found.append("the runs' teachers do not all say the same; each run is compared with its own")
+    return tuple(found)
+
+
+def _read(one: RecipeRun) -> Finished:
+    evaluation = one.run.read_evaluation() or {}
+    with one.run.predictions.open(newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    said = {name: np.array([row[name] for row in table]) for name in table[0]}
+    # Without labels, what the teacher says is what a network should say.
+    wanted = said[TEACHER] if evaluation["metric"] == "agreement" and TEACHER in said else said["label"]
+    right = {name: (words == wanted).astype(float) for name, words in said.items() if name not in ("picture", "label")}
+    return Finished(runs=(one,), evaluation=evaluation, pictures=tuple(said["picture"].tolist()), right=right)
+
+
+def _pooled(parts: Sequence[Finished]) -> Finished:
+    """One recipe and seed over all splits."""
+    if len(parts) == 1:
+        return parts[0]
+    known = [name for name in parts[0].right if all(name in part.right for part in parts)]
+    return Finished(
+        runs=tuple(one for part in parts for one in part.runs),
+        evaluation=_pooled_evaluation(parts),
+        pictures=tuple(f"{part.one.recipe.split}/{name}" for part in parts for name in part.pictures),
+        right={name: np.concatenate([part.right[name] for part in parts]) for name in known},
+    )
+
+
+def _pooled_evaluation(parts: Sequence[Finished]) -> dict[str, Any]:
+    _require_one_metric(parts)
+    evaluations, pictures = [part.evaluation for part in parts], [len(part.pictures) for part in parts]
+    first, metric = evaluations[0], evaluations[0]["metric"]
+    pooled = dict(first)
+    for who in (STUDENT, TEACHER, UNTRAINED):
+        if all(who in one for one in evaluations):
+            pooled[who] = {**first[who], metric: _mean([headline(one, who) for one in evaluations], pictures)}
+        else:
+            pooled.pop(who, None)
+    if metric == "agreement":
+        pooled["agreement"] = pooled[STUDENT][metric]
+    teacher = headline(pooled, TEACHER) if TEACHER in pooled else None
+    pooled["retention"] = headline(pooled, STUDENT) / teacher if teacher else None
+    pooled["bytes"] = {kind: _mean([one["bytes"][kind] for one in evaluations], pictures) for kind in first["bytes"]}
+    if all(one.get("naturalness") for one in evaluations):
+        distances = [one["naturalness"] for one in evaluations]
+        pooled["naturalness"] = {name: _mean([each[name] for each in distances], pictures) for name in distances[0]}
+    return pooled
+
+
+def _mean(values: Sequence[float | None], weights: Sequence[int]) -> float | None:
+    """None where one of them is not known."""
+    known = [value for value in values if value is not None]
+    return float(np.average(known, weights=weights)) if len(known) == len(values) else None
+
+
+def _require_same(finished: Sequence[Finished]) -> None:
+    _require_one_metric(finished)
+    for other in finished[1:]:
+        if other.pictures != finished[0].pictures:
+            both = f"{finished[0].one.run.path} and {other.one.run.path} were evaluated on different pictures"
+            raise DataError(f"{both}; compare recipes with one data set, such as --data DATA")
+
+
+def _require_one_metric(finished: Iterable[Finished]) -> None:
+    first, *others = finished
+    for other in others:
+        if other.evaluation["metric"] != first.evaluation["metric"]:
+            both = f"{first.one.run.path} and {other.one.run.path} are measured by different metrics"
+            raise DataError(f"{both}; compare recipes with one kind of label")

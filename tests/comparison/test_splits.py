@@ -1,0 +1,148 @@
+"""`thumbnet compare --splits`: recipes trained on every split, and the pictures held out taken together."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from thumbnet import compare
+from thumbnet.cli import main
+from thumbnet.comparison.study import Comparison
+
+Write = Callable[..., str]
+QUICK: dict[str, Any] = {"timing_rounds": 0, "quiet": True}
+SEEDS = (0, 1)
+
+
+@pytest.fixture(scope="module")
+def splits(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two splits that hold out 12 and 8 pictures, of other names."""
+    folder = tmp_path_factory.mktemp("splits")
+    first, second = folder / "first", folder / "second"
+    shutil.copytree(photos, first)
+    shutil.copytree(photos / "train", second / "train")
+    for label in ("flat", "round"):
+        (second / "val" / label).mkdir(parents=True)
+        for file in sorted((second / "train" / label).iterdir())[:4]:
+            file.rename(second / "val" / label / file.name)
+    return [str(first), str(second)]
+
+
+@pytest.fixture(scope="module")
+def compared(write_recipe: Write, splits: list[str], tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """Must not be changed by tests."""
+    folder = tmp_path_factory.mktemp("compared")
+    recipes = [
+        write_recipe(folder, "bicubic", downscaler={"kind": "bicubic"}),
+        write_recipe(folder, "thumbnet", lr=0.03, epochs=2),
+    ]
+    teacher = write_recipe(folder, "teacher", lr=0.01)
+    output = folder / "out"
+    return compare(
+        recipes=recipes, splits=splits, teacher_recipe=teacher, seeds=SEEDS, ours=["thumbnet"], output=output, **QUICK
+    )
+
+
+def right(folder: Path, who: str) -> np.ndarray:
+    with (folder / "predictions.csv").open(newline="") as file:
+        return np.array([row[who] == row["label"] for row in csv.DictReader(file)], dtype=float)
+
+
+def pooled(folder: Path, name: str, seed: int, who: str) -> np.ndarray:
+    return np.concatenate([right(folder / split / f"{name}-seed{seed}", who) for split in ("first", "second")])
+
+
+def test_every_split_has_a_teacher_of_its_own(compared: Comparison) -> None:
+    for split in ("first", "second"):
+        folder = compared.folder / split
+        config = yaml.safe_load((folder / "thumbnet-seed0" / "config.yaml").read_text())
+        teacher = yaml.safe_load((folder / "teacher" / "config.yaml").read_text())
+        assert config["teacher_weights"] == str(folder / "teacher" / "teacher.safetensors")
+        assert Path(config["data"]).name == Path(teacher["data"]).name == split
+
+
+def test_a_row_is_of_the_pictures_of_all_splits(compared: Comparison) -> None:
+    assert compared.results is not None
+    assert compared.results.pictures == 20
+    rows = {row.name: row for row in compared.results.rows}
+    for name in ("bicubic", "thumbnet"):
+        students, teachers = (
+            [pooled(compared.folder, name, seed, who).mean() for seed in SEEDS] for who in ("student", "teacher")
+        )
+        row = rows[name]
+        assert row.metric is not None
+        assert row.drop is not None
+        assert row.seeds == SEEDS
+        assert row.metric.values == pytest.approx(students)
+        assert row.retention == pytest.approx(np.mean(np.divide(students, teachers)))
+        assert row.drop.mean == pytest.approx(np.mean(teachers) - np.mean(students))
+    assert rows["teacher"].metric is not None
+    assert rows["teacher"].metric.mean == pytest.approx(pooled(compared.folder, "bicubic", 0, "teacher").mean())
+
+
+def test_differences_are_paired_over_the_pictures_of_all_splits(compared: Comparison) -> None:
+    assert compared.results is not None
+    row = next(row for row in compared.results.rows if row.name == "thumbnet")
+    ours, others = (
+        np.stack([pooled(compared.folder, name, seed, "student") for seed in SEEDS]) for name in ("thumbnet", "bicubic")
+    )
+    assert row.against == "bicubic"
+    assert row.difference is not None
+    assert row.difference.mean == pytest.approx((ours - others).mean())
+
+
+def test_bytes_and_distances_are_means_over_all_pictures(compared: Comparison) -> None:
+    assert compared.results is not None
+    row = next(row for row in compared.results.rows if row.name == "thumbnet")
+    evaluations = [
+        [
+            json.loads((compared.folder / split / f"thumbnet-seed{seed}" / "evaluation.json").read_text())
+            for seed in SEEDS
+        ]
+        for split in ("first", "second")
+    ]
+    of_split = [np.mean([one["bytes"]["thumbnail"] for one in split]) for split in evaluations]
+    assert row.picture_bytes == pytest.approx(np.average(of_split, weights=[12, 8]))
+    distances = [np.mean([one["naturalness"]["delta_e"] for one in split]) for split in evaluations]
+    assert row.delta_e == pytest.approx(np.average(distances, weights=[12, 8]))
+
+
+def test_hours_are_those_of_all_splits(compared: Comparison) -> None:
+    assert compared.results is not None
+    row = next(row for row in compared.results.rows if row.name == "thumbnet")
+    files = compared.folder.glob("*/thumbnet-seed*/metrics.jsonl")
+    seconds = [json.loads(line).get("seconds", 0.0) for file in files for line in file.read_text().splitlines()]
+    assert len(seconds) >= 8
+    assert row.hours == pytest.approx(sum(seconds) / 3600)
+
+
+def test_the_table_says_that_there_are_splits(compared: Comparison) -> None:
+    assert "those of 2 splits" in (compared.folder / "comparison.md").read_text()
+
+
+def test_a_recipe_counts_once_it_is_finished_on_every_split(
+    write_recipe: Write, splits: list[str], tmp_path: Path
+) -> None:
+    recipes = [write_recipe(tmp_path, "done"), write_recipe(tmp_path, "begun")]
+    command = ["compare", *recipes, "--splits", ",".join(splits), "--output", str(tmp_path / "out")]
+    assert main([*command, "--timing-rounds", "0"]) == 0
+    (tmp_path / "out" / "second" / "begun-seed0" / "predictions.csv").unlink()
+    assert main([*command, "--timing-rounds", "0", "--train", "false"]) == 0
+    rows = json.loads((tmp_path / "out" / "comparison.json").read_text())["rows"]
+    found = {row["name"]: row for row in rows}
+    assert found["done"]["metric"] is not None
+    assert found["begun"]["metric"] is None
+    assert found["begun"]["failures"] == ["not finished on every split"]
+
+
+def test_failures_are_named_with_their_split(write_recipe: Write, splits: list[str], tmp_path: Path) -> None:
+    recipes = [write_recipe(tmp_path, "good"), write_recipe(tmp_path, "bad", ratio=5)]
+    compare(recipes=recipes, splits=splits, output=tmp_path / "out", **QUICK)
+    failures = json.loads((tmp_path / "out" / "comparison.json").read_text())["failures"]
+    assert set(failures) == {"first/bad-seed0", "second/bad-seed0"}
