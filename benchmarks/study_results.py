@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+Rows = dict[str, dict[str, Any]]
+
 
 def kept(row: dict[str, Any]) -> str:
     """The share of the teacher's accuracy."""
@@ -32,6 +34,7 @@ def study_of(title: str) -> Callable[[dict[str, Any]], str]:
     def study(result: dict[str, Any]) -> str:
         seeds = len(result["seeds"])
         counted = f"{seeds} seed{'s' if seeds > 1 else ''}, {result['pictures']:,} held-out pictures"
+        counted += f" of {splits} splits" if (splits := len(result["settings"].get("splits", ()))) else ""
         lines = [
             f"## {title}\n",
             "EfficientNet-Lite0; recipes of [recipes/study](alternatives.md), the same data, views, epochs and",
@@ -159,3 +162,20 @@ def naturalness_of(title: str, name: str) -> Callable[[dict[str, Any]], str]:
         return "\n".join([*lines, ""])
 
     return naturalness
+
+
+def reading(result: dict[str, Any]) -> str:
+    """The section on what one answer costs from stored bytes on."""
+    times, sizes = result["milliseconds"], result["bytes"]
+    lines = [
+        "## From stored bytes to an answer\n",
+        f"{result['pictures']} pictures of Imagenette and their bicubic thumbnails at ratio {result['ratio']}; medians of"
+        f" {result['rounds']} rounds, {result['threads']} threads,",
+        f"networks in batches of {result['batch_size']} with random weights. Reading a picture is decoding, resizing and cropping it.\n",
+        "| read | bytes | ms |",
+        "| --- | ---: | ---: |",
+    ]
+    lines += [f"| {name} | {size:,.0f} | {times[f'read {name}']:.2f} |" for name, size in sizes.items()]
+    lines += ["", "| network | ms |", "| --- | ---: |"]
+    lines += [f"| {name} | {taken:.2f} |" for name, taken in times.items() if not name.startswith("read ")]
+    return "\n".join([*lines, ""])

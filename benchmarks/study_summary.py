@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from study_results import kept, points, seeds_of, top
+import study_choices
+from study_results import Rows, kept, points, seeds_of
 
-Rows = dict[str, dict[str, Any]]
 TEACHERS_CROP_SHARE = 0.875  # of the study's teacher, EfficientNet-Lite0
 
 
@@ -18,9 +18,9 @@ def known_so_far(results: Path) -> str:
         _where_it_is_worth_it(studies, results),
         _the_downscaler(studies, results),
         _shown(results),
-        _other_choices(studies),
-        _losses(studies),
-        _not_run(studies),
+        study_choices.other_choices(studies, results),
+        study_choices.losses(studies),
+        study_choices.not_run(studies),
     )
     return "\n".join(line for part in parts for line in part)
 
@@ -72,7 +72,14 @@ def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
             "ratio 4, plain",
             "93%",
             [studies["elpv"]["thumbnet"]],
-            [("", plain["thumbnet"]), ("24 epochs", studies["imagenette_long"]["thumbnet"])],
+            [
+                ("", plain["thumbnet"]),
+                ("24 epochs", studies["imagenette_long"]["thumbnet"]),
+                (
+                    f"the same with `loss.em 10` and mixed views, at crop share {TEACHERS_CROP_SHARE:g}, the default",
+                    studies["imagenette_mixed_views"]["thumbnet"],
+                ),
+            ],
         ),
     )
     lines = [
@@ -94,7 +101,7 @@ def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
         if student.endswith("`downscaler.start detail`") and aim == "97%":
             cells += f"; that one at crop share {shown['crop_share']:g}, the default: {_kept_at(shown)}"
         if student.endswith("plain"):
-            cells += f"; 12, `loss.em 10`, at crop share {TEACHERS_CROP_SHARE:g}, the default: {_kept_at(plain_shown)}"
+            cells += f"; 12, `loss.em 10`, there: {_kept_at(plain_shown)}"
         lines.append(f"| {student} | {macs} | {aim} | {' '.join(_kept(found) for found in on_elpv)} | {cells} |")
     return [*lines, ""]
 
@@ -201,78 +208,6 @@ def _top_at(rows: list[dict[str, Any]]) -> str:
 def _kept_at(row: dict[str, Any]) -> str:
     found = row["retention"]
     return f"{100 * found['mean']:.1f}% [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
-
-
-def _other_choices(studies: dict[str, Rows]) -> list[str]:
-    elpv, imagenette = studies["elpv"], studies["imagenette"]
-    detail = studies["imagenette_detail"]
-    return [
-        "- **A smaller or a pruned network** at full size was not ahead at about equal compute. On elpv a smaller one from a random start has"
-        f" {top(elpv['smaller_network'])},",
-        f"  the teacher pruned {top(elpv['pruned'])} (one seed each), `thumbnet` {top(elpv['thumbnet'])} and `bicubic_all`"
-        f" {top(elpv['bicubic_all'])} (three); pruned to the finer student's compute",
-        f"  {top(elpv['pruned_fine'])}, `thumbnet_fine` {top(elpv['thumbnet_fine'])}: between pruned and thumbnails no difference shows. They read pictures of"
-        f" {elpv['pruned']['picture_bytes']:,.0f} bytes, the students thumbnails of",
-        f"  {elpv['bicubic_all']['picture_bytes']:,.0f} to {elpv['thumbnet']['picture_bytes']:,.0f}. On Imagenette the teacher"
-        f" pruned to a quarter of its MACs reaches {top(detail['pruned_fine'])} in six epochs, ThumbNet",
-        f"  {top(detail['thumbnet_fine_detail'])}; at 5e-4, where decision 0017 gives what was cut 1e-3, and longer schedules were not tried. Nor was a smaller",
-        "  network with pretrained weights: where there is one for the classes, compare it first. Decoding time was not compared.",
-        "- **The learning rate** follows the student's distance from its teacher by default ([0017](decisions/0017-learning-rate-by-distance.md)):"
-        " on Imagenette, six",
-        f"  epochs, one seed, bicubic thumbnails with `keep_stem_resolution` have {top(detail['bicubic_all_fine'])} at 5e-4 and"
-        f" {top(imagenette['bicubic_all_fine'])} at 1e-3,",
-        f"  the plain student {top(studies['imagenette_lr']['thumbnet'])} and {top(imagenette['thumbnet'])}.",
-        "- **`loss.mm` is 1 in every table here**, as the base of their recipes says; 100 is the default since the naturalness curve"
-        " ([0018](decisions/0018-moment-matching-holds.md)).",
-    ]
-
-
-def _losses(studies: dict[str, Rows]) -> list[str]:
-    plain, elpv = studies["imagenette_alternatives"], studies["elpv"]
-    progressive, direct = (
-        studies[name]["thumbnet_fine_detail"] for name in ("imagenette_progressive", "imagenette_detail_long")
-    )
-    heavier = studies["imagenette_embedding"]["thumbnet_fine_detail"]
-    return [
-        "- **What the plain student learns from** on Imagenette (one seed, six epochs, bicubic thumbnails):"
-        f" labels alone {top(plain['bicubic_cl'])}, and the teacher's",
-        f"  answers {top(plain['bicubic_cl_kd'])}, and its features {top(plain['bicubic_cl_kd_fm'])}, and its embedding"
-        f" {top(plain['bicubic_all'])}; only norms and head trained {top(plain['fixres'])}; on MULLER's",
-        f"  thumbnails {top(plain['muller'])}, on ThumbNet's {top(plain['thumbnet'])}.",
-        "- **Feature mapping** has not been seen to help the plain student: on Imagenette it has"
-        f" {top(plain['thumbnet_without_fm'])} without and {top(plain['thumbnet'])} with",
-        f"  all losses (one seed), on elpv {top(elpv['thumbnet_without_fm'])} and {top(elpv['thumbnet'])} (three seeds)."
-        f" Without distillation it did better on elpv ({top(elpv['thumbnet_without_kd'])}), a",
-        "  weak teacher of two classes. Finer students were not tried without either, so no default moves on it.",
-        "- **Sides that shrink** (`student.weights` of a run at ratio 2): four epochs there and ten at ratio 4 behind the detail start have"
-        f" {top(progressive)},",
-        f"  where ten epochs from the teacher have {top(direct)} (one seed each, the same four views).",
-        f"- **A heavier `loss.em`** (10 instead of 2) changes little for the finer student with the detail start: {top(heavier)}",
-        f"  where it had {top(direct)}, with thumbnails that are further from bicubic ones (ΔE {heavier['delta_e']:.1f} and"
-        f" {direct['delta_e']:.1f}; one seed each, ten epochs).",
-        "- **Not known yet**: most rows have one or two seeds, and elpv one split; other networks than Lite0 as teachers of a whole study;",
-        "  ratio 8; latency; bounds on Imagenette and `upsampled` anywhere; larger temperatures, several taps, stochastic depth, other",
-        "  averages and weight decays; sides that shrink, for the plain student; hundreds of epochs.",
-    ]
-
-
-def _not_run(studies: dict[str, Rows]) -> list[str]:
-    """The recipes that no table has a row of, by data set."""
-    recipes = [file.stem for file in sorted((Path(__file__).parent.parent / "recipes" / "study").glob("*.yaml"))]
-    lines = []
-    for data, shown in (("elpv", "elpv"), ("imagenette", "Imagenette")):
-        ran = {
-            name
-            for study, rows in studies.items()
-            if study.startswith(data)
-            for name, row in rows.items()
-            if row["metric"]
-        }
-        # There the ratio was a flag.
-        ran |= {f"{name}_ratio2" for name in studies["elpv_ratio2"]} if data == "elpv" else set()
-        missing = ", ".join(f"`{name}`" for name in recipes if name not in ran)
-        lines.append(f"- **Recipes that were not run on {shown}**: {missing}.")
-    return [*lines, ""]
 
 
 def _lost(formats: dict[str, Any], name: str) -> str:

@@ -73,6 +73,12 @@ def render() -> str:
             ),
         ),
         (
+            "study_imagenette_mixed_views",
+            study_results.study_of(
+                "The plain student, 24 epochs on four views, two of them mixes, `loss.em 10`, at the default crop share"
+            ),
+        ),
+        (
             "study_imagenette_ratio2",
             study_results.study_of("Ratio 2 with the teacher's whole compute: three epochs on four views at 2.5e-4"),
         ),
@@ -86,6 +92,7 @@ def render() -> str:
         ("study_elpv_ratio2", study_results.study_of("Solar cells at ratio 2: 192 px images, 96 px thumbnails")),
         ("naturalness_elpv", study_results.naturalness_of("What naturalness costs on solar cells", "naturalness_elpv")),
         ("transfer", study_results.transfer),
+        ("reading_and_answering", study_results.reading),
         ("formats_elpv", formats),
         ("formats_elpv_noise", formats_after_noise),
         ("elpv", elpv),

@@ -173,3 +173,19 @@ def test_a_smaller_crop_share_shows_the_middle_of_each_picture(
     script("crop_shares").main([str(trained_run), "--shares", "1.0,0.3", "--output", str(tmp_path / "shares.json")])
     whole, middle = shown
     assert middle > whole + 0.02
+
+
+def test_reading_and_answering_are_timed_for_every_recipe(photos: Path, recipe: Path, tmp_path: Path) -> None:
+    full = tmp_path / "full.yaml"
+    full.write_text(yaml.safe_dump({"ratio": 1, "downscaler": {"kind": "bicubic"}, "loss": {"mm": 0, "fm": 0}}))
+    output = tmp_path / "times.json"
+    words = [str(recipe), str(full), "--base", str(recipe), "--data", str(photos), "--pictures", "5", "--rounds", "2"]
+    script("reading_and_answering").main([*words, "--output", str(output)])
+    result = json.loads(output.read_text())
+    assert result["pictures"] == 5
+    assert result["ratio"] == 4
+    formats = {"png", "webp", "webp:80", "jpeg:90"}
+    assert result["bytes"].keys() == {"pictures", *formats}
+    read = {f"read {name}" for name in ("pictures", *formats)}
+    assert result["milliseconds"].keys() == {*read, "teacher", recipe.stem, "full"}
+    assert min(result["milliseconds"].values()) > 0

@@ -1,0 +1,100 @@
+"""What the studies say of other networks, the learning rate and the losses, and what did not run."""
+
+import json
+from pathlib import Path
+
+from study_results import Rows, top
+
+
+def other_choices(studies: dict[str, Rows], results: Path) -> list[str]:
+    """Other networks, the learning rate, the weight of moment matching."""
+    elpv, imagenette = studies["elpv"], studies["imagenette"]
+    detail = studies["imagenette_detail"]
+    return [
+        "- **A smaller or a pruned network** at full size was not ahead at about equal compute. On elpv a smaller one from a random start has"
+        f" {top(elpv['smaller_network'])},",
+        f"  the teacher pruned {top(elpv['pruned'])} (one seed each), `thumbnet` {top(elpv['thumbnet'])} and `bicubic_all`"
+        f" {top(elpv['bicubic_all'])} (three); pruned to the finer student's compute",
+        f"  {top(elpv['pruned_fine'])}, `thumbnet_fine` {top(elpv['thumbnet_fine'])}: between pruned and thumbnails no difference shows. They read pictures of"
+        f" {elpv['pruned']['picture_bytes']:,.0f} bytes, the students thumbnails of",
+        f"  {elpv['bicubic_all']['picture_bytes']:,.0f} to {elpv['thumbnet']['picture_bytes']:,.0f}. On Imagenette the teacher"
+        f" pruned to a quarter of its MACs reaches {top(detail['pruned_fine'])} in six epochs, ThumbNet",
+        f"  {top(detail['thumbnet_fine_detail'])}; at 5e-4, where decision 0017 gives what was cut 1e-3, and longer schedules were not tried. Nor was a smaller",
+        "  network with pretrained weights: where there is one for the classes, compare it first.",
+        *_read_and_answered(results),
+        "- **The learning rate** follows the student's distance from its teacher by default ([0017](decisions/0017-learning-rate-by-distance.md)):"
+        " on Imagenette, six",
+        f"  epochs, one seed, bicubic thumbnails with `keep_stem_resolution` have {top(detail['bicubic_all_fine'])} at 5e-4 and"
+        f" {top(imagenette['bicubic_all_fine'])} at 1e-3,",
+        f"  the plain student {top(studies['imagenette_lr']['thumbnet'])} and {top(imagenette['thumbnet'])}.",
+        "- **`loss.mm` is 1 in every table here**, as the base of their recipes says; 100 is the default since the naturalness curve"
+        " ([0018](decisions/0018-moment-matching-holds.md)).",
+    ]
+
+
+def losses(studies: dict[str, Rows]) -> list[str]:
+    """What each loss is worth, and what nobody knows."""
+    plain, elpv = studies["imagenette_alternatives"], studies["elpv"]
+    progressive, direct = (
+        studies[name]["thumbnet_fine_detail"] for name in ("imagenette_progressive", "imagenette_detail_long")
+    )
+    heavier = studies["imagenette_embedding"]["thumbnet_fine_detail"]
+    return [
+        "- **What the plain student learns from** on Imagenette (one seed, six epochs, bicubic thumbnails):"
+        f" labels alone {top(plain['bicubic_cl'])}, and the teacher's",
+        f"  answers {top(plain['bicubic_cl_kd'])}, and its features {top(plain['bicubic_cl_kd_fm'])}, and its embedding"
+        f" {top(plain['bicubic_all'])}; only norms and head trained {top(plain['fixres'])}; on MULLER's",
+        f"  thumbnails {top(plain['muller'])}, on ThumbNet's {top(plain['thumbnet'])}.",
+        "- **Feature mapping** has not been seen to help the plain student: on Imagenette it has"
+        f" {top(plain['thumbnet_without_fm'])} without and {top(plain['thumbnet'])} with",
+        f"  all losses (one seed), on elpv {top(elpv['thumbnet_without_fm'])} and {top(elpv['thumbnet'])} (three seeds)."
+        f" Without distillation it did better on elpv ({top(elpv['thumbnet_without_kd'])}), a",
+        "  weak teacher of two classes. Finer students were not tried without either, so no default moves on it.",
+        "- **Sides that shrink** (`student.weights` of a run at ratio 2): four epochs there and ten at ratio 4 behind the detail start have"
+        f" {top(progressive)},",
+        f"  where ten epochs from the teacher have {top(direct)} (one seed each, the same four views).",
+        f"- **A heavier `loss.em`** (10 instead of 2) changes little for the finer student with the detail start: {top(heavier)}",
+        f"  where it had {top(direct)}, with thumbnails that are further from bicubic ones (ΔE {heavier['delta_e']:.1f} and"
+        f" {direct['delta_e']:.1f}; one seed each, ten epochs).",
+        "- **Not known yet**: most rows have one or two seeds, and elpv one split; other networks than Lite0 as teachers of a whole study;",
+        "  ratio 8; latency; bounds on Imagenette and `upsampled` anywhere; larger temperatures, several taps, stochastic depth, other",
+        "  averages and weight decays; sides that shrink, for the plain student; hundreds of epochs.",
+    ]
+
+
+def not_run(studies: dict[str, Rows]) -> list[str]:
+    """The recipes that no table has a row of, by data set."""
+    recipes = [file.stem for file in sorted((Path(__file__).parent.parent / "recipes" / "study").glob("*.yaml"))]
+    lines = []
+    for data, shown in (("elpv", "elpv"), ("imagenette", "Imagenette")):
+        ran = {
+            name
+            for study, rows in studies.items()
+            if study.startswith(data)
+            for name, row in rows.items()
+            if row["metric"]
+        }
+        # There the ratio was a flag.
+        ran |= {f"{name}_ratio2" for name in studies["elpv_ratio2"]} if data == "elpv" else set()
+        missing = ", ".join(f"`{name}`" for name in recipes if name not in ran)
+        lines.append(f"- **Recipes that were not run on {shown}**: {missing}.")
+    return [*lines, ""]
+
+
+def _read_and_answered(results: Path) -> list[str]:
+    found = json.loads((results / "reading_and_answering.json").read_text())
+    times, sizes = found["milliseconds"], found["bytes"]
+
+    def answer(network: str, reading: str) -> str:
+        return f"{times[network] + times[f'read {reading}']:.1f}"
+
+    return [
+        "- **From stored bytes to an answer** on two cores, in batches of 8: reading a picture of Imagenette"
+        f" ({sizes['pictures']:,.0f} bytes) takes {times['read pictures']:.2f} ms, a",
+        f"  thumbnail as PNG {times['read png']:.2f} ms, as WebP 80 {times['read webp:80']:.2f} ms. With its network a thumbnail takes"
+        f" {answer('bicubic_all', 'png')} ms (plain) or {answer('bicubic_all_fine', 'png')} ms",
+        f"  (`keep_stem_resolution`), a picture {answer('smaller_network', 'pictures')} and {answer('smaller_network_fine', 'pictures')} ms"
+        f" with the smaller networks of the study, {answer('pruned', 'pictures')} and {answer('pruned_fine', 'pictures')} ms pruned, and",
+        f"  {answer('teacher', 'pictures')} ms with the teacher. So reading is no reason by itself; at a quarter of the teacher's MACs the finer student",
+        "  is the faster one, since full-size features fill the memory; at the plain student's MACs the smaller network is as fast, and less accurate on elpv.",
+    ]
