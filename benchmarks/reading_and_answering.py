@@ -59,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipes = {file.stem: read_recipe(file, changes, given.base) for file in given.recipes}
     networks = {name: assemble(one, pictures.classes, tap_features=False) for name, one in recipes.items()}
     ratio = max(one.ratio for one in recipes.values())
+    if {one.ratio for one in recipes.values()} - {1, ratio}:
+        parser.error("recipes make thumbnails of several ratios; time those of one ratio, beside any at ratio 1")
     works, sizes = to_time(pictures, networks, {name: one.ratio for name, one in recipes.items()}, ratio)
     words = ["python", "benchmarks/reading_and_answering.py", *(arguments or sys.argv[1:])]
     write_json(

@@ -89,12 +89,12 @@ def _read_and_answered(results: Path) -> list[str]:
         return f"{times[network] + times[f'read {reading}']:.1f}"
 
     return [
-        "- **From stored bytes to an answer** on two cores, in batches of 8: reading a picture of Imagenette"
+        "- **From stored bytes to an answer** on two cores, in batches of 8: reading a picture stored at 224 px"
         f" ({sizes['pictures']:,.0f} bytes) takes {times['read pictures']:.2f} ms, a",
         f"  thumbnail as PNG {times['read png']:.2f} ms, as WebP 80 {times['read webp:80']:.2f} ms. With its network a thumbnail takes"
         f" {answer('bicubic_all', 'png')} ms (plain) or {answer('bicubic_all_fine', 'png')} ms",
         f"  (`keep_stem_resolution`), a picture {answer('smaller_network', 'pictures')} and {answer('smaller_network_fine', 'pictures')} ms"
         f" with the smaller networks of the study, {answer('pruned', 'pictures')} and {answer('pruned_fine', 'pictures')} ms pruned, and",
-        f"  {answer('teacher', 'pictures')} ms with the teacher. So reading is no reason by itself; at a quarter of the teacher's MACs the finer student",
-        "  is the faster one, since full-size features fill the memory; at the plain student's MACs the smaller network is as fast, and less accurate on elpv.",
+        f"  {answer('teacher', 'pictures')} ms with the teacher. Larger originals were not timed. At a quarter of the teacher's MACs the finer student",
+        "  is the faster one; at the plain student's MACs the smaller network is as fast, and less accurate on elpv.",
     ]

@@ -13,7 +13,9 @@ import yaml
 
 from thumbnet import compare
 from thumbnet.cli import main
+from thumbnet.comparison.statistics import paired_difference
 from thumbnet.comparison.study import Comparison
+from thumbnet.errors import ConfigError
 
 Write = Callable[..., str]
 QUICK: dict[str, Any] = {"timing_rounds": 0, "quiet": True}
@@ -93,8 +95,7 @@ def test_differences_are_paired_over_the_pictures_of_all_splits(compared: Compar
         np.stack([pooled(compared.folder, name, seed, "student") for seed in SEEDS]) for name in ("thumbnet", "bicubic")
     )
     assert row.against == "bicubic"
-    assert row.difference is not None
-    assert row.difference.mean == pytest.approx((ours - others).mean())
+    assert row.difference == paired_difference(ours, others)
 
 
 def test_bytes_and_distances_are_means_over_all_pictures(compared: Comparison) -> None:
@@ -141,8 +142,38 @@ def test_a_recipe_counts_once_it_is_finished_on_every_split(
     assert found["begun"]["failures"] == ["not finished on every split"]
 
 
+def test_a_split_on_which_nothing_is_finished_is_not_left_out(
+    write_recipe: Write, splits: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["compare", write_recipe(tmp_path, "only"), "--output", str(tmp_path / "out"), "--timing-rounds", "0"]
+    both = ["--splits", ",".join(splits)]
+    assert main([*command, *both]) == 0
+    (tmp_path / "out" / "second" / "only-seed0" / "predictions.csv").unlink()
+    main([*command, *both, "--train", "false"])
+    content = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert content["rows"] == []
+    assert content["notes"] == ["only failed: not finished on every split"]
+
+
 def test_failures_are_named_with_their_split(write_recipe: Write, splits: list[str], tmp_path: Path) -> None:
     recipes = [write_recipe(tmp_path, "good"), write_recipe(tmp_path, "bad", ratio=5)]
     compare(recipes=recipes, splits=splits, output=tmp_path / "out", **QUICK)
     failures = json.loads((tmp_path / "out" / "comparison.json").read_text())["failures"]
     assert set(failures) == {"first/bad-seed0", "second/bad-seed0"}
+    rows = json.loads((tmp_path / "out" / "comparison.json").read_text())["rows"]
+    reasons = next(row["failures"] for row in rows if row["name"] == "bad")
+    assert [reason.partition(":")[0] for reason in reasons] == ["first", "second"]
+
+
+def test_what_is_wrong_with_splits_is_said_before_any_training(
+    write_recipe: Write, splits: list[str], tmp_path: Path
+) -> None:
+    one, elsewhere = write_recipe(tmp_path, "one"), write_recipe(tmp_path, "two", evaluation_data=splits[0])
+    for recipe, wrong, words in (
+        (one, [splits[0], "elpv-fold4"], "splits: there is no elpv-fold4"),
+        (one, ["elpv", "elpv-fold0"], "splits: elpv and elpv-fold0 are the same"),
+        (elsewhere, splits, "splits: a recipe names evaluation_data"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            compare(recipes=[recipe], splits=wrong, output=tmp_path / "out", **QUICK)
+    assert not (tmp_path / "out").exists()

@@ -44,22 +44,25 @@ class Finished:
         return sum(training_hours(one.run) for one in self.runs)
 
 
-def read_finished(runs: Sequence[RecipeRun]) -> list[Finished]:
-    """Every recipe and seed that is finished on every split that any run is of.
+def read_finished(runs: Sequence[RecipeRun], splits: Sequence[str]) -> list[Finished]:
+    """Every recipe and seed that is finished on every split.
+
+    Args:
+        runs: Of all recipes, splits and seeds that are begun.
+        splits: Names of all that were asked for; one without a name where there are no splits.
 
     Raises:
         DataError: If runs were evaluated on different pictures or by different metrics.
     """
-    splits = dict.fromkeys(one.recipe.split for one in runs)
     groups: dict[tuple[str, int], dict[str, RecipeRun]] = {}
     for one in runs:
         if one.failure is None:
             groups.setdefault((one.recipe.name, one.seed), {})[one.recipe.split] = one
     complete = [[group[split] for split in splits] for group in groups.values() if len(group) == len(splits)]
-    finished = [_pooled([_read(one) for one in group]) for group in complete]
-    if finished:
-        _require_same(finished)
-    return finished
+    parts = [[_read(one) for one in group] for group in complete]
+    for of_split in zip(*parts, strict=True):
+        _require_same(of_split)
+    return [_pooled(group) for group in parts]
 
 
 def headline(evaluation: Mapping[str, Any], who: str) -> float:
@@ -126,11 +129,13 @@ def _pooled_evaluation(parts: Sequence[Finished]) -> dict[str, Any]:
     if metric == "agreement":
         pooled["agreement"] = pooled[STUDENT][metric]
     teacher = headline(pooled, TEACHER) if TEACHER in pooled else None
-    pooled["retention"] = headline(pooled, STUDENT) / teacher if teacher else None
+    kept = headline(pooled, STUDENT) / teacher if teacher else None
+    pooled["retention"] = kept if all(one.get("retention") is not None for one in evaluations) else None
     pooled["bytes"] = {kind: _mean([one["bytes"][kind] for one in evaluations], pictures) for kind in first["bytes"]}
-    if all(one.get("naturalness") for one in evaluations):
-        distances = [one["naturalness"] for one in evaluations]
-        pooled["naturalness"] = {name: _mean([each[name] for each in distances], pictures) for name in distances[0]}
+    distances = [one.get("naturalness") or {} for one in evaluations]
+    pooled["naturalness"] = {
+        name: _mean([each[name] for each in distances], pictures) for name in distances[0] if all(distances)
+    } or None
     return pooled
 
 

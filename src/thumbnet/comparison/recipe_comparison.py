@@ -8,6 +8,7 @@ from thumbnet.comparison.recipes import TEACHER, matching, read_recipe, read_rec
 from thumbnet.comparison.runs import train_shared_teacher
 from thumbnet.comparison.study import Comparison, Study, carry_out, write
 from thumbnet.config.comparison import CompareSettings, split_name
+from thumbnet.data.sources import is_place
 from thumbnet.errors import ConfigError
 
 
@@ -35,6 +36,8 @@ def compare(
     splits: tuple[str | None, ...] = settings.splits or (None,)
     # Before any teacher's training: a wrong recipe is known at once.
     recipes = [one for split in splits for one in read_recipes(settings, _teacher_weights(settings, split), split)]
+    if settings.splits and any(one.settings and one.settings.evaluation_data for one in recipes):
+        raise ConfigError("splits: a recipe names evaluation_data, the same for every split; leave that out")
     best_of = matching("best_of", settings.best_of, dict.fromkeys(recipe.name for recipe in recipes))
     remake = False
     if settings.teacher_recipe and settings.train:
@@ -74,6 +77,13 @@ def _check_places(settings: CompareSettings, output: Path) -> None:
     """What would fail every run is said before the first."""
     if output.exists() and not output.is_dir():
         raise ConfigError(f"output: {output} is a file; give a folder for the runs")
+    for split in settings.splits:
+        if is_place(split) and not (any(sign in split for sign in "*?[{") or Path(split).exists()):
+            raise ConfigError(
+                f"splits: there is no {split}; give folders, tables or shards, or elpv-fold0 to elpv-fold3"
+            )
+    if {"elpv", "elpv-fold0"} <= {*settings.splits}:
+        raise ConfigError("splits: elpv and elpv-fold0 are the same; leave one out")
     weights = settings.teacher_weights
     if weights not in (None, "pretrained", "random") and not Path(weights).is_file():
         raise ConfigError(f"teacher_weights: no file at {weights}; give pretrained, or a file of train-teacher")

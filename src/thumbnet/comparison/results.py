@@ -17,6 +17,7 @@ from thumbnet.networks.student import option_name
 from thumbnet.profiling import count_macs
 
 EQUAL_WITHIN = 0.1
+UNFINISHED = "not finished on every split"
 # What is paired picture by picture, by the headline metric: average precision has no value for one picture.
 PAIRED_ON = {"top1": "top1", "map": "exact_match", "agreement": "agreement"}
 Said = dict[str, tuple[str, ...]]
@@ -89,12 +90,17 @@ class Results:
 
 
 def collect(
-    runs: Sequence[RecipeRun], best_of: Sequence[str], equal_by: EqualBy, latency_ms: Mapping[str, float]
+    runs: Sequence[RecipeRun],
+    splits: Sequence[str],
+    best_of: Sequence[str],
+    equal_by: EqualBy,
+    latency_ms: Mapping[str, float],
 ) -> Results | None:
     """Reads every finished run and makes the rows; None where no run has a result.
 
     Args:
         runs: Of all recipes, splits and seeds.
+        splits: Names of those asked for; one without a name where there are none.
         best_of: Names of the alternatives; empty for every row that is one.
         equal_by: Whose MACs have to be about equal.
         latency_ms: Measured, by the name of the recipe and of `teacher`.
@@ -102,7 +108,7 @@ def collect(
     Raises:
         DataError: If runs were evaluated on different pictures or by different metrics.
     """
-    finished = read_finished(runs)
+    finished = read_finished(runs, splits)
     if not finished:
         return None
     by_name: dict[str, list[Finished]] = {}
@@ -123,9 +129,15 @@ def collect(
     )
 
 
+def reasons(runs: Sequence[RecipeRun]) -> tuple[str, ...]:
+    """Why runs have no result, each reason once, behind its split where there are some."""
+    failed = [one for one in runs if one.failure is not None]
+    named = (f"{one.recipe.split}: {one.failure}" if one.recipe.split else str(one.failure) for one in failed)
+    return tuple(dict.fromkeys(named))
+
+
 def _row(runs: Sequence[RecipeRun], finished: Sequence[Finished], metric: str) -> Row:
-    failures = tuple(dict.fromkeys(one.failure for one in runs if one.failure is not None))
-    failures = failures if failures or finished else ("not finished on every split",)
+    failures = reasons(runs) or (() if finished else (UNFINISHED,))
     row = Row(name=runs[0].recipe.name, kind=runs[0].recipe.kind, failures=failures)
     if not finished:
         return row

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from thumbnet.comparison.recipes import Recipe, with_seed
 from thumbnet.config import UNUSED_BY_TEACHERS, TrainSettings
@@ -116,7 +116,7 @@ def _train(one: RecipeRun, replace_run: bool, announcer: Announcer, quiet: bool)
         fit(_settings(one), resume=not replace_run, overwrite=replace_run, quiet=quiet)
     except ThumbNetError as error:
         reason = " ".join(str(error).split())
-        announcer.warn(f"{one.run.path.name} failed: {reason}")
+        announcer.warn(f"{PurePath(one.recipe.split, one.run.path.name)} failed: {reason}")
         return _with_failure(one, reason)
     return one
 

@@ -17,7 +17,7 @@ from thumbnet.comparison.figures import pareto_pictures
 from thumbnet.comparison.finished_runs import training_hours
 from thumbnet.comparison.latency import measure_latency
 from thumbnet.comparison.recipes import TEACHER, Recipe
-from thumbnet.comparison.results import Results, collect
+from thumbnet.comparison.results import UNFINISHED, Results, collect, reasons
 from thumbnet.comparison.runs import RecipeRun, train_missing
 from thumbnet.comparison.table import as_csv, markdown, reading_notes
 from thumbnet.config.comparison import EqualBy
@@ -53,6 +53,11 @@ class Study:
     timing_rounds: int = 30
     train: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits that the recipes are of; one without a name where there are none."""
+        return tuple(dict.fromkeys(recipe.split for recipe in self.recipes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +103,16 @@ def carry_out(study: Study, *, overwrite: bool, remake: bool = False, quiet: boo
         raise ConfigError(f"train is false, and no run in {study.output} is finished; leave --train out")
     timed = {one.recipe.name: one for one in reversed(runs) if one.failure is None}
     latency_ms, device = measure_latency(dict(reversed(timed.items())), study.timing_rounds, announcer)
-    results = collect(runs, study.best_of, study.equal_by, latency_ms)
-    reasons = tuple(dict.fromkeys(f"{one.recipe.name} failed: {one.failure}" for one in runs))
-    notes = reasons if results is None else reading_notes(results, study.equal_by, device)
+    results = collect(runs, study.splits, study.best_of, study.equal_by, latency_ms)
+    notes = _failures(runs) if results is None else reading_notes(results, study.equal_by, device)
     return Comparison(results=results, runs=tuple(runs), notes=notes, folder=study.output)
+
+
+def _failures(runs: Sequence[RecipeRun]) -> tuple[str, ...]:
+    """Why no recipe has a result."""
+    names = dict.fromkeys(one.recipe.name for one in runs)
+    by_name = {name: reasons([one for one in runs if one.recipe.name == name]) or (UNFINISHED,) for name in names}
+    return tuple(f"{name} failed: {reason}" for name, why in by_name.items() for reason in why)
 
 
 def write(comparison: Comparison, study: Study, **more: Any) -> None:
@@ -135,7 +146,7 @@ def _found(results: Results | None) -> dict[str, Any]:
 
 
 def _circumstances(study: Study, runs: Sequence[RecipeRun]) -> dict[str, Any]:
-    teachers = [RunFolder(study.output / split / TEACHER) for split in {one.recipe.split: None for one in runs}]
+    teachers = [RunFolder(study.output / split / TEACHER) for split in study.splits]
     trained = [one.run for one in runs if one.failure is None]
     trained += [teacher for teacher in teachers if teacher.evaluation.exists()]
     accelerator = torch.accelerator.current_accelerator(check_available=True)

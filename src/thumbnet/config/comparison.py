@@ -66,7 +66,7 @@ class CompareSettings:
         require(self.timing_rounds >= 0, "timing_rounds", self.timing_rounds, "0 (no timing) or more")
         require(not (self.splits and self.data), "splits", list(self.splits), "given without data")
         names = [split_name(split) for split in self.splits]
-        distinct = all(names) and len(set(names)) == len(names)
+        distinct = all(name not in ("", "..") for name in names) and len(set(names)) == len(names)
         require(distinct, "splits", list(self.splits), "data whose names, or last parts of paths, differ")
         one_teacher = not (self.teacher_weights and self.teacher_recipe)
         require(one_teacher, "teacher_weights", self.teacher_weights, "given without teacher_recipe")

@@ -30,7 +30,8 @@ class TrainSettings:
         teacher: `timm/NAME`, `torchvision/NAME`, `hf/NAME` (or a folder with a Hugging Face model), or
             `package.module:factory` returning any `torch.nn.Module`.
         data: A folder of pictures (`train/<class>/*` and `val/<class>/*`, or one folder of classes); a `.csv` or
-            `.parquet` table; WebDataset shards (`shards/*.tar`); `hf/NAME`, a Hugging Face data set; or `elpv`.
+            `.parquet` table; WebDataset shards (`shards/*.tar`); `hf/NAME`, a Hugging Face data set; or `elpv`
+            (`elpv-fold0` to `elpv-fold3` hold out each quarter).
         output: The run folder to create.
         evaluation_data: Where the pictures to evaluate on are, if not in `data`.
         teacher_weights: `pretrained`, a `.safetensors` or `.pth` file, or `random` (for tests).
