@@ -27,7 +27,7 @@ def other_choices(studies: dict[str, Rows], results: Path) -> list[str]:
         f"  epochs, one seed, bicubic thumbnails with `keep_stem_resolution` have {top(detail['bicubic_all_fine'])} at 5e-4 and"
         f" {top(imagenette['bicubic_all_fine'])} at 1e-3,",
         f"  the plain student {top(studies['imagenette_lr']['thumbnet'])} and {top(imagenette['thumbnet'])}.",
-        "- **`loss.mm` is 1 in every table here**, as the base of their recipes says; 100 is the default since the naturalness curve"
+        "- **`loss.mm` is 1 in every table here** but that of three splits, as the base of their recipes says; 100 is the default since the naturalness curve"
         " ([0018](decisions/0018-moment-matching-holds.md)).",
     ]
 
@@ -56,7 +56,7 @@ def losses(studies: dict[str, Rows]) -> list[str]:
         f"- **A heavier `loss.em`** (10 instead of 2) changes little for the finer student with the detail start: {top(heavier)}",
         f"  where it had {top(direct)}, with thumbnails that are further from bicubic ones (ΔE {heavier['delta_e']:.1f} and"
         f" {direct['delta_e']:.1f}; one seed each, ten epochs).",
-        "- **Not known yet**: most rows have one or two seeds, and elpv one split; other networks than Lite0 as teachers of a whole study;",
+        "- **Not known yet**: most rows have one or two seeds, and most of elpv one split; other networks than Lite0 as teachers of a whole study;",
         "  ratio 8; latency; bounds on Imagenette and `upsampled` anywhere; larger temperatures, several taps, stochastic depth, other",
         "  averages and weight decays; sides that shrink, for the plain student; hundreds of epochs.",
     ]
