@@ -148,7 +148,7 @@ def hold_out(pictures: Pictures, share: float, name: str, fold: int = 0) -> Spli
     held_out: set[int] = set()
     for label, members in _groups(pictures):
         members.sort(key=lambda i: hashlib.sha256(pictures.names[i].encode()).digest())
-        start, end = (round(share * fold_end * len(members)) for fold_end in (fold, fold + 1))
+        start, end = (round(share * number * len(members)) for number in (fold, fold + 1))
         if not 0 < end - start < len(members):
             of_class = "" if label is None else f" of class '{pictures.classes[label]}'"
             problem = f"holding out {share:.0%} of the {len(members)} pictures{of_class}"
