@@ -91,7 +91,7 @@ def render() -> str:
         ("study_elpv_detail", study_results.study_of("Solar cells: detail hidden in the thumbnail")),
         (
             "study_elpv_folds",
-            study_results.study_of("Solar cells: three quarters held out in turn, each with a teacher of its own"),
+            study_results.study_of("Solar cells: each quarter held out in turn, behind a teacher of its own"),
         ),
         ("study_elpv_ratio2", study_results.study_of("Solar cells at ratio 2: 192 px images, 96 px thumbnails")),
         ("naturalness_elpv", study_results.naturalness_of("What naturalness costs on solar cells", "naturalness_elpv")),

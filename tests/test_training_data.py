@@ -16,7 +16,7 @@ from conftest import tiny_values
 from row_makers import write_parquet, write_shards, write_table
 from stopping_term import stopping_at
 from thumbnet import StepTensors, Term, ThumbNet, fit, train_teacher
-from thumbnet.config import DownscalerSettings, LossSettings, OptimizerSettings, ViewSettings
+from thumbnet.config import DownscalerSettings, LossSettings, OptimizerSettings, StudentSettings, ViewSettings
 from thumbnet.data.preprocessing import picture_to_image
 from thumbnet.errors import ConfigError, DataError
 from thumbnet.evaluation import evaluate
@@ -224,6 +224,15 @@ def test_streamed_parquet_trains_every_downscaler_and_in_slices(
     train, val = (write_parquet(tmp_path / f"{split}.parquet", in_bytes(photos, split)) for split in ("train", "val"))
     values = streamed(train, tmp_path / "run", epochs=1, downscaler=DownscalerSettings(kind="paper"))
     fit(**values, evaluation_data=val, optimizer=OptimizerSettings(accumulation_steps=2), quiet=True)
+    assert metrics_of(tmp_path / "run")[0]["step"] == 2
+
+
+def test_a_streamed_finer_student_begins_with_detail_that_takes_more_than_an_epoch(
+    shards: Path, tmp_path: Path
+) -> None:
+    finer = StudentSettings(keep_stem_resolution=True, detail_steps=10)
+    bundle = fit(**streamed(shards, tmp_path / "run", epochs=1, student=finer), quiet=True)
+    assert bundle.description.hides_detail
     assert metrics_of(tmp_path / "run")[0]["step"] == 2
 
 

@@ -165,7 +165,7 @@ def _starting_state(
 ) -> TrainingState:
     settings = plan.settings
     pair = _on_device(plan.assembly.pair, device)
-    chosen = settings.downscaler
+    chosen = plan.assembly.downscaler
     if isinstance(pair.downscaler, PaperDownscaler) and chosen.start != "random" and chosen.weights is None:
         # The whole first batch, so that every process begins with the same network.
         dataset = training_views(plan.train, settings, plan.assembly.preprocessing)

@@ -14,12 +14,12 @@ from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import NetworkError
 from thumbnet.networks.adapters import fit_to_side
 from thumbnet.networks.architectures import Start, build_classifier
-from thumbnet.networks.assembly import Assembly, build_student, divided_side, fit_preprocessing
+from thumbnet.networks.assembly import Assembly, divided_side, fit_preprocessing
 from thumbnet.networks.detail_decoder import NAME as DECODER
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.space_to_depth import widen_first_layer
 from thumbnet.networks.strides import strided_steps
-from thumbnet.networks.student import in_words, padding_warning
+from thumbnet.networks.student import build_student, in_words, padding_warning
 from thumbnet.networks.student_start import start_student
 from thumbnet.networks.taps import LayerTrace, default_layers, trace_layers
 from thumbnet.networks.teacher import count_classes
@@ -131,10 +131,12 @@ def preview_lines(assembly: Assembly, settings: TrainSettings) -> tuple[str, ...
         network_line(_measure(student, thumbnail_side, student_layers, student_traces, channels=channels)),
     )
     downscaler = format_macs(count_macs(pair.downscaler, image_side))
+    chosen = assembly.downscaler
+    begun = ", starts by hiding detail" if chosen.start == "detail" else ", frozen" if chosen.frozen else ""
     return (
         f"teacher: {lines[0]}",
         f"student: {lines[1]}{f', {option}' if option else ''}",
-        f"downscaler: {settings.downscaler.kind}, {downscaler} MACs{', frozen' if settings.downscaler.frozen else ''}",
+        f"downscaler: {chosen.kind}, {downscaler} MACs{begun}",
     )
 
 

@@ -9,6 +9,7 @@ from thumbnet.config import TrainSettings, settings_from_dict
 from thumbnet.errors import ConfigError
 from thumbnet.run_folder import RECORD_KEY, RunFolder
 
+START = "downscaler.start"
 VERSIONED = ("thumbnet", "torch", "torchvision", "timm", "accelerate")
 # What may differ between the two halves of a resumed run; only `device` and `compile` can then change its result, by
 # rounding.
@@ -73,14 +74,11 @@ def require_same_record(run: RunFolder, record: Mapping[str, Any]) -> None:
         return
     stored = _begun_with(run)
     recorded = stored.pop(RECORD_KEY, None) or {}
-    # A setting that is newer than the run was at its default.
-    begun_with = _flat(TrainSettings(teacher="", data="", output="").as_dict())
-    begun_with |= _flat({name: value for name, value in stored.items() if name not in FREE_ON_RESUME})
-    wanted = _flat({name: value for name, value in record.items() if name not in (*FREE_ON_RESUME, RECORD_KEY)})
-    for name, value in wanted.items():
-        begun = begun_with.get(name)
-        if begun != value:
-            was = f"{run.path} was begun with {name} {begun}, not {value}"
+    given = {name: value for name, value in record.items() if name != RECORD_KEY}
+    begun_with, wanted = _compared(settings_from_dict(stored)), _compared(settings_from_dict(given))
+    for name in _flat(_without(given, FREE_ON_RESUME)):
+        if begun_with[name] != wanted[name]:
+            was = f"{run.path} was begun with {name} {begun_with[name]}, not {wanted[name]}"
             raise ConfigError(f"--resume: {was}; give the same settings, or --overwrite to start again")
     if recorded.get("losses") != record[RECORD_KEY]["losses"]:
         losses = ", ".join(recorded.get("losses") or ["others"])
@@ -104,12 +102,17 @@ def differing_setting(
         settings: To compare it with, paths as the run has them.
         unused: Settings that this kind of run has no use for.
     """
-    made = _flat(_without(settings_of(run).as_dict(), (*FREE_ON_RESUME, *unused)))
-    wanted = _flat(_without(settings.as_dict(), (*FREE_ON_RESUME, *unused)))
+    made, wanted = _compared(settings_of(run), unused), _compared(settings, unused)
     for name, value in wanted.items():
         if made.get(name) != value:
             return name, made.get(name), value
     return None
+
+
+def _compared(settings: TrainSettings, unused: Collection[str] = ()) -> dict[str, Any]:
+    """Settings by the names of their flags, but for what may differ; the downscaler's start, chosen or by default."""
+    flat = _flat(_without(settings.as_dict(), (*FREE_ON_RESUME, *unused)))
+    return flat | ({START: settings.downscaler_start} if START in flat else {})
 
 
 def _without(settings: Mapping[str, Any], unused: Collection[str]) -> dict[str, Any]:

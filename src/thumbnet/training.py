@@ -18,6 +18,7 @@ from thumbnet.config import (
     UNUSED_BY_TEACHERS,
     DownscalerSettings,
     LossSettings,
+    StudentSettings,
     ThumbnailSettings,
     TrainSettings,
     hides_detail,
@@ -70,9 +71,7 @@ def fit(
     """
     settings = resolved_settings(settings, changes)
     announcer = Announcer(quiet or not processes.is_main())
-    hidden = hides_detail(settings.downscaler, settings.student)
-    own = paper_terms(settings.loss, settings.multilabel, settings.student.detail_decoder, hidden)
-    objective = Objective({**own, **(terms or {})})
+    objective = _objective(settings, terms)
     run = RunFolder(settings.output)
     run.check(resume=resume, overwrite=overwrite, keep=places_read(settings))
     check_machine(settings.device, settings.tracker)
@@ -83,6 +82,7 @@ def fit(
         set_seed(settings.seed)
         assembly = assemble(settings, pictures.train.classes, objective.needs_features, objective.needs_embedding)
         load_trained_downscaler(assembly.pair.downscaler, settings.downscaler, settings.ratio)
+    objective = _objective(replace(settings, downscaler=assembly.downscaler), terms)
     for line in preview_lines(assembly, settings):
         announcer.say(line)
     for warning in assembly.warnings:
@@ -147,6 +147,12 @@ def train_teacher(
     return run.teacher_weights
 
 
+def _objective(settings: TrainSettings, terms: Mapping[str, Term] | None) -> Objective:
+    hidden = hides_detail(settings.downscaler, settings.student)
+    own = paper_terms(settings.loss, settings.multilabel, settings.student.detail_decoder, hidden)
+    return Objective({**own, **(terms or {})})
+
+
 def _finish(
     run: RunFolder,
     trained: Pair,
@@ -156,7 +162,8 @@ def _finish(
     announcer: Announcer,
 ) -> None:
     """Saves what ships, evaluates it and writes the report."""
-    bundle = ThumbNet.from_training(trained, assembly.preprocessing, classes, settings)
+    built = replace(settings, downscaler=assembly.downscaler)
+    bundle = ThumbNet.from_training(trained, assembly.preprocessing, classes, built)
     bundle.save(run.bundle)
     announcer.say(f"bundle: {run.bundle}")
     # The evaluation reads the bundle back, so that what is measured is what ships.
@@ -185,6 +192,7 @@ def teacher_settings(settings: TrainSettings) -> TrainSettings:
         mix=replace(settings.mix, mixed_views=0),
         ratio=TrainSettings.ratio,
         downscaler=DownscalerSettings(),
+        student=StudentSettings(),
         thumbnail=ThumbnailSettings(),
     )
 

@@ -11,7 +11,7 @@ from thumbnet.comparison.runs import run_folder
 from thumbnet.comparison.study import Comparison, Study, carry_out, write
 from thumbnet.comparison.table import in_points
 from thumbnet.config import TrainSettings
-from thumbnet.config.comparison import DETAIL_START, SweepSettings, student_option
+from thumbnet.config.comparison import SweepSettings, student_option
 from thumbnet.errors import ConfigError, NetworkError
 from thumbnet.networks.assembly import assemble, build_teacher
 from thumbnet.objective import Objective, paper_terms
@@ -158,10 +158,7 @@ def _with_option(settings: TrainSettings, ratio: int, name: str) -> TrainSetting
         dilate_last_stage=option.dilate_last_stage,
         detail_decoder=option.detail_decoder,
     )
-    downscaler = settings.downscaler
-    if name == DETAIL_START:
-        downscaler = replace(downscaler, start="detail")
-    return replace(settings, ratio=ratio, student=student, downscaler=downscaler)
+    return replace(settings, ratio=ratio, student=student)
 
 
 def _drop(rows: Sequence[Row], row: Row) -> float | None:

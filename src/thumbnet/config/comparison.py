@@ -12,7 +12,6 @@ from thumbnet.config.run import MAXIMUM_RATIO
 
 EqualBy = Literal["student", "total"]
 PLAIN = "plain"
-DETAIL_START = "detail_start"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +78,7 @@ class SweepSettings:
     Attributes:
         ratios: Downscale factors per side, 2 to 8.
         students: Options of the student: `plain`, `keep_stem_resolution`, `keep_stride_N`, `dilate_last_stage`,
-            `detail_start` (`keep_stem_resolution` with `downscaler.start detail`), and at ratios of 3 or more
-            `detail_decoder`.
+            and at ratios of 3 or more `detail_decoder`.
         seeds: Each combination is trained once with each.
         max_drop: Most that the student may lose against the teacher, in percentage points.
         timing_rounds: Rounds in which the latency of every combination is measured in turn; 0 measures none.
@@ -114,13 +112,11 @@ def student_option(name: str) -> StudentSettings:
     """
     numbered = re.fullmatch(r"keep_stride_(\d+)", name)
     alone = ("keep_stem_resolution", "dilate_last_stage", "detail_decoder")
-    known = f"plain, {', '.join(alone)}, {DETAIL_START}, or keep_stride_N with a number"
-    named = name in (PLAIN, *alone, DETAIL_START)
+    known = f"plain, {', '.join(alone)}, or keep_stride_N with a number"
+    named = name in (PLAIN, *alone)
     require(named or numbered is not None, "students", name, known)
     if numbered:
         return StudentSettings(keep_stride=int(numbered[1]))
-    if name == DETAIL_START:
-        return StudentSettings(keep_stem_resolution=True)
     chosen: dict[str, Any] = {option: name == option for option in alone}
     return StudentSettings(**chosen)
 

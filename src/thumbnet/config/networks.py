@@ -29,14 +29,16 @@ class DownscalerSettings:
         channels: Hidden channels of `paper`, `residual` and `learned_resizer`; must be more than 3.
         start: `natural` starts a learned kind as a plain thumbnail; `detail` goes on from there before training, with
             `student.keep_stem_resolution`, and hides in the thumbnail what the student's first layer would see of one
-            of twice its side; `random` leaves PyTorch's start, to measure what that is worth.
+            of twice its side; `random` leaves PyTorch's start, to measure what that is worth. By default `residual`
+            has `detail` where the student's first layer can read it and thumbnails are not trained for compression,
+            and `natural` elsewhere, as the other kinds.
         weights: A run or bundle folder whose trained downscaler, of the same kind, channels and ratio, to begin with.
         frozen: Keep the downscaler of `weights` exactly as it is.
     """
 
     kind: DownscalerKind = "residual"
     channels: int = 16
-    start: DownscalerStart = "natural"
+    start: DownscalerStart | None = None
     weights: str | None = None
     frozen: bool = False
 
@@ -44,10 +46,11 @@ class DownscalerSettings:
         kinds, starts = get_args(DownscalerKind), get_args(DownscalerStart)
         require(self.kind in kinds, "downscaler.kind", self.kind, f"one of {', '.join(kinds)}")
         require(self.channels > 3, "downscaler.channels", self.channels, "more than 3")
-        require(self.start in starts, "downscaler.start", self.start, f"one of {', '.join(starts)}")
-        started = self.start == "natural" or self.kind in STARTED_DOWNSCALERS
+        plain = self.start in (None, "natural")
+        require(plain or self.start in starts, "downscaler.start", self.start, f"one of {', '.join(starts)}")
+        started = plain or self.kind in STARTED_DOWNSCALERS
         require(started, "downscaler.start", self.start, f"natural with the kind {self.kind}")
-        begun = self.start == "natural" or self.weights is None
+        begun = plain or self.weights is None
         require(begun, "downscaler.start", self.start, "left out with downscaler.weights, which are the start")
         learned = self.weights is None or self.kind not in FIXED_DOWNSCALERS
         require(learned, "downscaler.weights", self.weights, f"left out with the kind {self.kind}, which has none")
@@ -57,7 +60,7 @@ class DownscalerSettings:
 
     def shipped(self) -> "DownscalerSettings":
         """What a bundle says of its downscaler: not how it was begun, unless thumbnails hold something due to that."""
-        start: DownscalerStart = "detail" if self.start == "detail" else "natural"
+        start: DownscalerStart | None = "detail" if self.start == "detail" else None
         return DownscalerSettings(kind=self.kind, channels=self.channels, start=start)
 
 

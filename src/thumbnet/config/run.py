@@ -8,7 +8,13 @@ from typing import Any, Literal, get_args, get_type_hints
 from thumbnet.config.checks import require
 from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, ViewSettings
 from thumbnet.config.losses import LossSettings, OptimizerSettings
-from thumbnet.config.networks import DownscalerSettings, FeatureMappingSettings, StudentSettings, check_ratio
+from thumbnet.config.networks import (
+    DownscalerSettings,
+    DownscalerStart,
+    FeatureMappingSettings,
+    StudentSettings,
+    check_ratio,
+)
 from thumbnet.config.thumbnail import ThumbnailSettings
 from thumbnet.errors import ConfigError
 
@@ -142,6 +148,17 @@ class TrainSettings:
             return LARGEST_LR
         coarser = 1.0 if student.upsample else self.ratio / (2 if student.twice_as_fine else 1)
         return min(LARGEST_LR, LR_AS_FINE * max(1.0, coarser))
+
+    @property
+    def downscaler_start(self) -> DownscalerStart:
+        """`downscaler.start`, or its default: `detail` where the student begins as T's copy and can read it (0019)."""
+        if self.downscaler.start is not None:
+            return self.downscaler.start
+        student, chosen = self.student, self.downscaler
+        learned = chosen.kind == "residual" and chosen.weights is None and not self.thumbnail.codec_noise
+        copied = student.weights != "random" and not (student.prune or student.extra_ratios)
+        reads = student.keep_stem_resolution and student.trainable == "all" and student.detail_steps > 0
+        return "detail" if learned and copied and reads and self.ratio > 1 else "natural"
 
     def _check_together(self) -> None:
         """What is right alone, and wrong beside another setting."""

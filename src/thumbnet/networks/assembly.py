@@ -1,12 +1,11 @@
 """From settings to the networks of a run: T frozen, E and S ready to train, the feature mapping between them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import nn
 
-from thumbnet.config import StudentSettings, TrainSettings, student_channels
+from thumbnet.config import DownscalerSettings, TrainSettings, student_channels
 from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import ConfigError, NetworkError
 from thumbnet.networks.adapters import fit_to_side
@@ -16,17 +15,14 @@ from thumbnet.networks.data_config import at_side
 from thumbnet.networks.detail_decoder import tapped_student
 from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.feature_mapping import Decoder, FeatureMapping, build_decoders
-from thumbnet.networks.first_layers import first_layers, require_half_stride
+from thumbnet.networks.first_layers import first_layers, reads_detail
 from thumbnet.networks.multi_resolution import other_sides
 from thumbnet.networks.pair import Pair
-from thumbnet.networks.pruning import prune
 from thumbnet.networks.space_to_depth import start_at_finer_pixels, statistics_of, widen_first_layer
-from thumbnet.networks.stochastic_depth import set_drop_path
-from thumbnet.networks.student import StudentFit, fit_student, freeze_all_but_norms_and_head, padding_warning
+from thumbnet.networks.student import StudentFit, build_student, padding_warning
 from thumbnet.networks.student_start import start_student
 from thumbnet.networks.taps import (
     EMBEDDING,
-    LayerTrace,
     TappedNetwork,
     default_layers,
     embedding_width,
@@ -46,6 +42,7 @@ class Assembly:
         preprocessing: How T, and so E, wants its pictures.
         classes: Names of the outputs, in their order.
         feature_shapes: Channels, height and width of T's tapped features, by layer.
+        downscaler: Settings of E, with the start that it has with this network.
         first_layers: What read the picture in S before S was fitted to the thumbnail, where its start asks for that.
         warnings: What the user should know before training.
     """
@@ -55,6 +52,7 @@ class Assembly:
     preprocessing: Preprocessing
     classes: tuple[str, ...]
     feature_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    downscaler: DownscalerSettings = field(default_factory=DownscalerSettings)
     first_layers: dict[str, nn.Conv2d] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -96,11 +94,12 @@ def assemble(
     side = preprocessing.image_side
     thumbnail_side = divided_side(side, settings.ratio)
     start = start_student(classifier.network, settings.teacher, settings.student, preprocessing, built.classes)
-    bound, detail = settings.downscaler.kind == "all_information", settings.downscaler.start == "detail"
-    before = first_layers(start.network, side) if bound or detail else {}
+    bound, downscaler_start = settings.downscaler.kind == "all_information", settings.downscaler_start
+    before = first_layers(start.network, side) if bound or downscaler_start == "detail" else {}
     student, fit = build_student(start.network, settings.student, side, thumbnail_side)
-    if detail:
-        require_half_stride(student, before)
+    asked = settings.downscaler.start is not None
+    if downscaler_start == "detail" and not reads_detail(student, before, asked):
+        before, downscaler_start = {}, "natural"
     padding = padding_warning(fit, settings.ratio)
     warnings += (padding,) if padding else ()
 
@@ -144,38 +143,10 @@ def assemble(
         preprocessing=preprocessing,
         classes=built.classes,
         feature_shapes=shapes,
+        downscaler=replace(settings.downscaler, start=downscaler_start),
         first_layers=before,
         warnings=warnings,
     )
-
-
-def build_student(
-    network: nn.Module,
-    settings: StudentSettings,
-    image_side: int,
-    thumbnail_side: int,
-    traces: Sequence[LayerTrace] | None = None,
-) -> tuple[nn.Module, StudentFit]:
-    """S as it begins training: pruned, fitted to the thumbnail, and frozen where it does not train.
-
-    Args:
-        network: What S starts from; pruned as a copy, else fitted in place.
-        settings: How.
-        image_side: Side of the teacher's input, px.
-        thumbnail_side: Side of the student's input, px.
-        traces: As for `fit_student`.
-
-    Raises:
-        NetworkError: If the network has not what a setting needs, or does not run at the thumbnail side.
-    """
-    if settings.prune:
-        network = prune(network, settings.prune, image_side)
-    fit = fit_student(network, settings, image_side, thumbnail_side, traces)
-    if settings.drop_path:
-        set_drop_path(network, settings.drop_path)
-    if settings.trainable == "norms_and_head":
-        freeze_all_but_norms_and_head(network)
-    return network, fit
 
 
 def _student_layers(settings: TrainSettings, layers: tuple[str, ...], fit: StudentFit) -> tuple[str, ...]:

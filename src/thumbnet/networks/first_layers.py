@@ -31,23 +31,25 @@ def first_layers(network: nn.Module, side: int) -> dict[str, nn.Conv2d]:
     return {names[call.layer]: copy.deepcopy(call.layer) for call in calls if call.source is calls[0].source}
 
 
-def require_half_stride(network: nn.Module, before: Mapping[str, nn.Conv2d]) -> None:
-    """Refuses a student whose first layers do not give as many features of a thumbnail as they had of twice its side.
+def reads_detail(network: nn.Module, before: Mapping[str, nn.Conv2d], asked: bool) -> bool:
+    """Whether the student's first layers give as many features of a thumbnail as they had of twice its side.
 
     Args:
         network: The student, fitted to the thumbnail.
         before: `first_layers` of it, from before it was fitted.
+        asked: Whether the user asked for `downscaler.start detail`, which then cannot be left out.
 
     Raises:
-        NetworkError: Naming the layer.
+        NetworkError: Naming the layer, if they do not and the user asked.
     """
-    advice = "leave it out, or give --student.detail_decoder instead of --student.keep_stem_resolution"
-    if not before:
-        raise NetworkError(f"downscaler.start detail: no convolution of the network reads the picture; {advice}")
+    found = None if before else "no convolution of the network reads the picture"
     for name, layer in before.items():
         if layer.stride[0] != 2 * network.get_submodule(name).stride[0]:  # type: ignore[index]
             found = f"layer {name}, which reads the picture, has stride {layer.stride[0]} and keeps it"
-            raise NetworkError(f"downscaler.start detail: {found}; {advice}")
+    if found and asked:
+        advice = "leave it out, or give --student.detail_decoder instead of --student.keep_stem_resolution"
+        raise NetworkError(f"downscaler.start detail: {found}; {advice}")
+    return found is None
 
 
 @torch.no_grad()

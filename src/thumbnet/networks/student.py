@@ -13,6 +13,8 @@ from thumbnet.config import StudentSettings
 from thumbnet.errors import NetworkError
 from thumbnet.networks.adapters import adapter_for, any_side, fit_to_side, head_names
 from thumbnet.networks.detail_decoder import ENLARGEMENT, add_detail_decoder
+from thumbnet.networks.pruning import prune
+from thumbnet.networks.stochastic_depth import set_drop_path
 from thumbnet.networks.strides import StridedStep, dilate_after, keep_step, strided_steps
 from thumbnet.networks.taps import LayerTrace, trace_layers
 
@@ -30,6 +32,35 @@ class StudentFit:
 
     at_image_side: tuple[LayerTrace, ...]
     at_thumbnail_side: tuple[LayerTrace, ...]
+
+
+def build_student(
+    network: nn.Module,
+    settings: StudentSettings,
+    image_side: int,
+    thumbnail_side: int,
+    traces: Sequence[LayerTrace] | None = None,
+) -> tuple[nn.Module, StudentFit]:
+    """S as it begins training: pruned, fitted to the thumbnail, and frozen where it does not train.
+
+    Args:
+        network: What S starts from; pruned as a copy, else fitted in place.
+        settings: How.
+        image_side: Side of the teacher's input, px.
+        thumbnail_side: Side of the student's input, px.
+        traces: As for `fit_student`.
+
+    Raises:
+        NetworkError: If the network has not what a setting needs, or does not run at the thumbnail side.
+    """
+    if settings.prune:
+        network = prune(network, settings.prune, image_side)
+    fit = fit_student(network, settings, image_side, thumbnail_side, traces)
+    if settings.drop_path:
+        set_drop_path(network, settings.drop_path)
+    if settings.trainable == "norms_and_head":
+        freeze_all_but_norms_and_head(network)
+    return network, fit
 
 
 def make_student(teacher: nn.Module, settings: StudentSettings, image_side: int, thumbnail_side: int) -> nn.Module:
