@@ -177,3 +177,21 @@ def test_what_is_wrong_with_splits_is_said_before_any_training(
         with pytest.raises(ConfigError, match=words):
             compare(recipes=[recipe], splits=wrong, output=tmp_path / "out", **QUICK)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_teacher_made_again_takes_the_runs_of_its_split_along(
+    write_recipe: Write, splits: list[str], tmp_path: Path
+) -> None:
+    recipes = [write_recipe(tmp_path, "bicubic", downscaler={"kind": "bicubic"})]
+    teacher = write_recipe(tmp_path, "teacher", lr=0.01)
+    asked = {"recipes": recipes, "splits": splits, "teacher_recipe": teacher, "output": tmp_path / "out", **QUICK}
+    compare(**asked)
+    made = {split: tmp_path / "out" / split / "bicubic-seed0" / "predictions.csv" for split in ("first", "second")}
+    before = {split: file.stat().st_mtime_ns for split, file in made.items()}
+    config = tmp_path / "out" / "first" / "teacher" / "config.yaml"
+    config.write_text(config.read_text().replace("lr: 0.01", "lr: 0.02"))
+    with pytest.raises(ConfigError, match=r"was made with lr 0\.02, not 0\.01"):
+        compare(**asked)
+    compare(**asked, overwrite=True)
+    again = {split for split, file in made.items() if file.stat().st_mtime_ns != before[split]}
+    assert again == {"first"}

@@ -39,14 +39,14 @@ def compare(
     if settings.splits and any(one.settings and one.settings.evaluation_data for one in recipes):
         raise ConfigError("splits: a recipe names evaluation_data, the same for every split; leave that out")
     best_of = matching("best_of", settings.best_of, dict.fromkeys(recipe.name for recipe in recipes))
-    remake = False
+    remake: set[str] = set()
     if settings.teacher_recipe and settings.train:
         for split in splits:
             data = split or settings.data
             teacher = read_recipe(Path(settings.teacher_recipe), {"data": data} if data else {})
             teacher = replace(teacher, output=str(_teacher_folder(settings, split)))
             _, replaced = train_shared_teacher(teacher, overwrite=overwrite, quiet=quiet)
-            remake = remake or replaced
+            remake |= {split_name(split) if split else ""} if replaced else set()
     study = Study(
         title="Comparison",
         recipes=tuple(recipes),

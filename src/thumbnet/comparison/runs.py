@@ -64,7 +64,7 @@ def train_missing(
     output: Path,
     *,
     overwrite: bool = False,
-    remake: bool = False,
+    remake: Collection[str] = (),
     train: bool = True,
     quiet: bool = False,
 ) -> list[RecipeRun]:
@@ -77,7 +77,7 @@ def train_missing(
         seeds: To train each with.
         output: Folder of the runs' folders.
         overwrite: Make runs again that were made with other settings.
-        remake: Make all runs again.
+        remake: Splits whose runs to make again, whatever their settings; '' for recipes without one.
         train: Without it, runs that are not finished are left out.
         quiet: Show nothing.
 
@@ -86,7 +86,11 @@ def train_missing(
     """
     planned = [RecipeRun(recipe=r, seed=s, run=run_folder(output / r.split, r.name, s)) for s in seeds for r in recipes]
     possible = [one for one in planned if one.recipe.impossible is None]
-    outdated = {one.run.path for one in possible if _is_outdated(one.run, _settings(one), overwrite, remake=remake)}
+    outdated = {
+        one.run.path
+        for one in possible
+        if _is_outdated(one.run, _settings(one), overwrite, remake=one.recipe.split in remake)
+    }
     missing = [one.run.path for one in possible if one.run.path in outdated or not is_finished(one.run)]
     announcer = Announcer(quiet)
     if not train:

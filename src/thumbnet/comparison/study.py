@@ -4,7 +4,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -82,7 +82,7 @@ class Comparison:
         return tuple(one for one in self.runs if one.failure is not None)
 
 
-def carry_out(study: Study, *, overwrite: bool, remake: bool = False, quiet: bool = False) -> Comparison:
+def carry_out(study: Study, *, overwrite: bool, remake: Collection[str] = (), quiet: bool = False) -> Comparison:
     """Trains what is missing, times what is there, and makes the rows; `write` puts them on disk.
 
     Raises:
