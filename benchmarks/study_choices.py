@@ -56,7 +56,7 @@ def losses(studies: dict[str, Rows]) -> list[str]:
         f"- **A heavier `loss.em`** (10 instead of 2) changes little for the finer student with the detail start: {top(heavier)}",
         f"  where it had {top(direct)}, with thumbnails that are further from bicubic ones (ΔE {heavier['delta_e']:.1f} and"
         f" {direct['delta_e']:.1f}; one seed each, ten epochs).",
-        "- **Not known yet**: most rows have one or two seeds, and most of elpv one split; other networks than Lite0 as teachers of a whole study;",
+        "- **Not known yet**: most rows have one or two seeds, and most of elpv one split; other networks than Lite0 and Lite1 as teachers of a study;",
         "  ratio 8; latency; bounds on Imagenette and `upsampled` anywhere; larger temperatures, several taps, stochastic depth, other",
         "  averages and weight decays; sides that shrink, for the plain student; hundreds of epochs.",
     ]

@@ -35,9 +35,10 @@ def study_of(title: str) -> Callable[[dict[str, Any]], str]:
         seeds = len(result["seeds"])
         counted = f"{seeds} seed{'s' if seeds > 1 else ''}, {result['pictures']:,} held-out pictures"
         counted += f" of {splits} splits" if (splits := len(result["settings"].get("splits", ()))) else ""
+        network = "Lite1" if "efficientnet_lite1" in result["command"] else "Lite0"
         lines = [
             f"## {title}\n",
-            "EfficientNet-Lite0; recipes of [recipes/study](alternatives.md), the same data, views, epochs and",
+            f"EfficientNet-{network}; recipes of [recipes/study](alternatives.md), the same data, views, epochs and",
             f"optimiser for each; {counted}, {result['hours']:.1f} hours of training epochs.",
             "Brackets: 95% intervals, paired over pictures and seeds; differences in points. ΔE: colour difference to bicubic thumbnails.\n",
             "| recipe | seeds | MMACs: S (+ E) | top-1 ± std | retention | bytes | ΔE | against | difference |",

@@ -149,7 +149,7 @@ def _the_downscaler(studies: dict[str, Rows], results: Path) -> list[str]:
     detail, longer = studies["imagenette_detail"], studies["imagenette_detail_long"]
     ours, fine = detail["thumbnet_detail"], studies["imagenette_first_layer"]["thumbnet_fine_detail"]
     elpv = [studies["elpv_detail"][name] for name in ("thumbnet_fine_detail", "thumbnet_detail")]
-    folds = studies["elpv_folds"]["thumbnet_fine_detail"]
+    folds, lite1 = (studies[name]["thumbnet_fine_detail"] for name in ("elpv_folds", "elpv_lite1"))
     sharper = json.loads((results / "transfer.json").read_text())
     found = sharper["retrieval"]["paired_differences"]["learned - bicubic"]["average_precision"]
     trained = sharper["students"]["paired_differences"]["learned - bicubic"]
@@ -166,7 +166,7 @@ def _the_downscaler(studies: dict[str, Rows], results: Path) -> list[str]:
         "  The aim is one point. Bicubic with `cl` and `kd` alone, the best of the plain students, was not tried at this compute. On elpv the",
         f"  two are at {points(elpv[0]['difference'])} and {points(elpv[1]['difference'])}: no difference that its 656 pictures could show. With each quarter of elpv held out",
         f"  in turn, behind a teacher of its own, the first is at {points(folds['difference'])} on all 2,624 pictures (seed 0; `loss.mm` and learning rate as by",
-        "  default; an interval over pictures: the four trainings differ by more).",
+        f"  default; an interval over pictures: the four trainings differ by more). With Lite1 for Lite0, on the first quarter, {points(lite1['difference'])}.",
         f"- **What that costs**: as PNG {fine['picture_bytes']:,.0f} and {ours['picture_bytes']:,.0f} bytes, bicubic thumbnails"
         f" {detail['bicubic_all_fine']['picture_bytes']:,.0f}; as lossless WebP {sizes[0]} and {sizes[1]} (first layer,",
         f"  bicubic). ΔE {fine['delta_e']:.1f} and {ours['delta_e']:.1f} from bicubic thumbnails, where 2.3 is just noticeable:"

@@ -141,7 +141,8 @@ def measure_loop(place: Path, pictures: int, repeats: int, device: str) -> dict[
 def measure_padding(place: Path, pictures: int, repeats: int, device: str) -> dict[str, Any]:
     """Median seconds of a cached epoch with depthwise convolutions that pad first and with PyTorch's, taking turns."""
     teacher = "thumbnet.data.samples:efficientnet_lite0"
-    students = {"plain": StudentSettings(), "keep_stem_resolution": StudentSettings(keep_stem_resolution=True)}
+    finer = StudentSettings(keep_stem_resolution=True, detail_steps=0)
+    students = {"plain": StudentSettings(), "keep_stem_resolution": finer}
     results = {}
     for name, student in students.items():
         padded = make_loop(place / name, teacher, 224, 2, pictures, device, student=student)

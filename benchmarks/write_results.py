@@ -93,6 +93,10 @@ def render() -> str:
             "study_elpv_folds",
             study_results.study_of("Solar cells: each quarter held out in turn, behind a teacher of its own"),
         ),
+        (
+            "study_elpv_lite1",
+            study_results.study_of("One of these quarters with another network as teacher and student"),
+        ),
         ("study_elpv_ratio2", study_results.study_of("Solar cells at ratio 2: 192 px images, 96 px thumbnails")),
         ("naturalness_elpv", study_results.naturalness_of("What naturalness costs on solar cells", "naturalness_elpv")),
         ("transfer", study_results.transfer),
