@@ -22,7 +22,7 @@ ROWS = {
     "thumbnet": "**ThumbNet** (residual + mm + cl + kd + fm)",
     "untrained_bicubic_fine": "untrained, bicubic thumbnails, `keep_stem_resolution`",
     "bicubic_cl_kd_fm_fine": "bicubic + cl + kd + fm, `keep_stem_resolution`",
-    "thumbnet_fine": "**ThumbNet**, `keep_stem_resolution`",
+    "thumbnet_fine": "**ThumbNet**, `keep_stem_resolution`, `downscaler.start natural`",
 }
 
 

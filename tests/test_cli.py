@@ -171,11 +171,11 @@ def test_one_yaml_holds_all_settings_and_flags_take_precedence(thumbnet: Run, ph
     values: dict[str, Any] = {"teacher": "tiny_networks:two_stages", "image_side": 32, "epochs": 5, "workers": 0}
     recipe.write_text(yaml.safe_dump({**values, "loss": {"kd": 3, "fm": 0}, "device": "cpu", "batch_size": 8}))
     run = tmp_path / "run"
-    flags = ["--config", recipe, "--data", photos, "--output", run, "--epochs", 1, "--student.keep_stride", 1]
+    flags = ["--config", recipe, "--data", photos, "--output", run, "--epochs", 1, "--student.keep_stride", 2]
     assert thumbnet("train", *flags)[0] == 0
     written = yaml.safe_load((run / "config.yaml").read_text())
     assert (written["epochs"], written["loss"]["kd"], written["loss"]["fm"]) == (1, 3.0, 0.0)
-    assert written["student"]["keep_stride"] == 1
+    assert written["student"]["keep_stride"] == 2
     assert len(written["recorded"]["data_fingerprint"]) == 64
     assert {"torch", "timm", "thumbnet"} <= written["recorded"]["versions"].keys()
 

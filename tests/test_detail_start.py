@@ -1,10 +1,8 @@
 """Before training, a downscaler learns to write detail and the student to read it; a resumed run does not again."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -140,67 +138,6 @@ def test_a_fixed_filter_is_read_too(tiny_settings: Settings) -> None:
 
 FINER = StudentSettings(keep_stem_resolution=True, detail_steps=6)
 DETAIL = DownscalerSettings(start="detail")
-DEFAULT = DownscalerSettings()
-
-
-@pytest.mark.parametrize(
-    ("start", "changes"),
-    [
-        ("detail", {"student": FINER}),
-        ("detail", {"student": FINER, "ratio": 2}),
-        ("natural", {}),
-        ("natural", {"student": StudentSettings(keep_stride=2)}),
-        ("natural", {"student": FINER, "thumbnail": ThumbnailSettings(codec_noise=0.5)}),
-        ("natural", {"student": FINER, "downscaler": DownscalerSettings(start="natural")}),
-        ("natural", {"student": FINER, "downscaler": DownscalerSettings(kind="bicubic")}),
-        ("natural", {"student": FINER, "downscaler": DownscalerSettings(kind="paper")}),
-        ("natural", {"student": FINER, "downscaler": DownscalerSettings(weights="runs/other")}),
-        ("natural", {"student": replace(FINER, weights="random")}),
-        ("natural", {"student": replace(FINER, prune=0.3)}),
-        ("natural", {"student": replace(FINER, trainable="norms_and_head")}),
-        ("natural", {"student": replace(FINER, extra_ratios=(2,))}),
-        ("natural", {"student": replace(FINER, detail_steps=0)}),
-        ("random", {"student": FINER, "downscaler": DownscalerSettings(start="random")}),
-    ],
-)
-def test_detail_is_the_default_where_the_student_can_read_it(
-    tiny_settings: Settings, start: str, changes: dict[str, Any]
-) -> None:
-    assert tiny_settings(**changes).downscaler_start == start
-
-
-def test_by_default_a_finer_run_hides_detail_and_says_so(tiny_settings: Settings, tmp_path: Path) -> None:
-    made = {}
-    for name, chosen in (("default", DEFAULT), ("asked", DETAIL), ("natural", DownscalerSettings(start="natural"))):
-        settings = tiny_settings(student=FINER, downscaler=chosen, output=str(tmp_path / name), epochs=1)
-        assert fit(settings, quiet=True).description.hides_detail is (name != "natural")
-        made[name] = weights(tmp_path / name)
-    assert same(made["default"], made["asked"])
-    assert not same(made["default"], made["natural"])
-
-
-def test_a_network_whose_first_layer_cannot_read_it_starts_plainly_by_default(tiny_settings: Settings) -> None:
-    settings = tiny_settings(teacher="timm/vgg11", teacher_weights="random", student=FINER, image_side=128)
-    assembly = assemble(settings, ("flat", "round"), tap_features=False)
-    assert (assembly.downscaler.start, assembly.first_layers) == ("natural", {})
-
-
-def test_a_run_goes_on_with_the_start_that_it_had(tiny_settings: Settings, tmp_path: Path) -> None:
-    def rewritten(output: Path, old: str, new: str) -> None:
-        config = RunFolder(output).config
-        text = config.read_text()
-        assert old in text
-        config.write_text(text.replace(old, new))
-
-    plain = tiny_settings(output=str(tmp_path / "plain"), epochs=1)
-    fit(plain, quiet=True)
-    rewritten(tmp_path / "plain", "start: null", "start: natural")  # as runs from before this default say
-    fit(plain, resume=True, quiet=True)
-    finer = tiny_settings(student=FINER, output=str(tmp_path / "finer"), epochs=1)
-    fit(finer, quiet=True)
-    rewritten(tmp_path / "finer", "start: null", "start: natural")
-    with pytest.raises(ConfigError, match=r"was begun with downscaler\.start natural, not detail"):
-        fit(finer, resume=True, quiet=True)
 
 
 @pytest.mark.parametrize("ratio", [4, 2])

@@ -81,6 +81,11 @@ def cases(data: Path, folder: Path) -> dict[str, dict[str, Any]]:
         "detail": {
             "settings": settings("detail", student=StudentSettings(detail_decoder=True, detail_steps=6), epochs=1)
         },
+        "first_layer": {
+            "settings": settings(
+                "first_layer", student=StudentSettings(keep_stem_resolution=True, detail_steps=6), epochs=1
+            )
+        },
         "apart": {"settings": settings("apart", sync_batchnorm=False)},
         "teacher": {"settings": settings("teacher"), "teacher": True},
     }
@@ -124,7 +129,7 @@ def student(run: Path) -> dict[str, torch.Tensor]:
     return load_file(run / "bundle" / "student.safetensors")
 
 
-@pytest.mark.parametrize("name", ["uneven", "cached", "features", "no_average", "detail", "teacher"])
+@pytest.mark.parametrize("name", ["uneven", "cached", "features", "no_average", "detail", "first_layer", "teacher"])
 def test_two_processes_have_the_curve_of_one(name: str, runs: dict[str, Path]) -> None:
     one, two = (curve(runs[count] / name) for count in ("one", "two"))
     assert len(one) == len(two) > 0

@@ -94,6 +94,7 @@ def _summarise(bundle: ThumbNet, networks: MeasuredNetworks, answers: Answers, k
         },
         "downscaler": {
             "macs": bundle.downscaler_macs,
+            "hides_detail": bundle.description.hides_detail,
             "parameters": count_parameters(bundle.downscaler),
         },
         "ratio": bundle.description.ratio,

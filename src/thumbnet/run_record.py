@@ -49,14 +49,18 @@ def settings_of(run: RunFolder) -> TrainSettings:
         CheckpointError: If the run's config.yaml is damaged.
         ConfigError: If it holds settings that this version does not know.
     """
-    return settings_from_dict({key: value for key, value in _begun_with(run).items() if key != RECORD_KEY})
+    try:
+        return settings_from_dict({key: value for key, value in _begun_with(run).items() if key != RECORD_KEY})
+    except ConfigError as error:
+        raise ConfigError(f"{run.config}: {error}") from error
 
 
 def _begun_with(run: RunFolder) -> dict[str, Any]:
     """The run's config.yaml; a setting that is not in it was at its default, but for those that were not yet on."""
     stored = run.read_config()
-    if isinstance(stored.get("loss"), dict):
-        stored["loss"] = {"em": 0.0, **stored["loss"]}
+    for group, then in (("loss", {"em": 0.0}), ("downscaler", {"start": "natural"})):
+        if isinstance(stored.get(group), dict):
+            stored[group] = then | stored[group]
     return stored
 
 
@@ -72,12 +76,11 @@ def require_same_record(run: RunFolder, record: Mapping[str, Any]) -> None:
     """
     if not run.config.exists():
         return
-    stored = _begun_with(run)
-    recorded = stored.pop(RECORD_KEY, None) or {}
+    recorded = run.read_config().get(RECORD_KEY) or {}
     given = {name: value for name, value in record.items() if name != RECORD_KEY}
-    begun_with, wanted = _compared(settings_from_dict(stored)), _compared(settings_from_dict(given))
-    for name in _flat(_without(given, FREE_ON_RESUME)):
-        if begun_with[name] != wanted[name]:
+    begun_with, wanted = _compared(settings_of(run)), _compared(settings_from_dict(given))
+    for name in wanted:
+        if name in _flat(given) and begun_with[name] != wanted[name]:
             was = f"{run.path} was begun with {name} {begun_with[name]}, not {wanted[name]}"
             raise ConfigError(f"--resume: {was}; give the same settings, or --overwrite to start again")
     if recorded.get("losses") != record[RECORD_KEY]["losses"]:
@@ -110,9 +113,15 @@ def differing_setting(
 
 
 def _compared(settings: TrainSettings, unused: Collection[str] = ()) -> dict[str, Any]:
-    """Settings by the names of their flags, but for what may differ; the downscaler's start, chosen or by default."""
+    """Settings by the names of their flags, but for what may differ.
+
+    The downscaler's start, chosen or by default, comes last: what it follows from is named first.
+    """
     flat = _flat(_without(settings.as_dict(), (*FREE_ON_RESUME, *unused)))
-    return flat | ({START: settings.downscaler_start} if START in flat else {})
+    if START in flat:
+        del flat[START]
+        flat[START] = settings.downscaler_start
+    return flat
 
 
 def _without(settings: Mapping[str, Any], unused: Collection[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from thumbnet.networks.weights import load_weights
 _, DOWNSCALER_FILE, _ = BUNDLE_FILES
 
 
-def load_trained_downscaler(downscaler: nn.Module, settings: DownscalerSettings, ratio: int) -> None:
+def load_trained_downscaler(downscaler: nn.Module, settings: DownscalerSettings, ratio: int) -> bool:
     """Loads the weights and statistics of the downscaler that `settings.weights` names; without a name, does nothing.
 
     It may have been trained with any network, pictures and image side: it sees unnormalised images of any size.
@@ -23,12 +23,15 @@ def load_trained_downscaler(downscaler: nn.Module, settings: DownscalerSettings,
         settings: What it is, and where its weights are.
         ratio: Downscale factor per side.
 
+    Returns:
+        Whether its thumbnails hold detail that a student reads; a new run has to say so too.
+
     Raises:
         CheckpointError: If there is no bundle, or it is damaged.
         ConfigError: If the bundle's downscaler is another one than the settings ask for.
     """
     if settings.weights is None:
-        return
+        return False
     asked = Path(settings.weights)
     folder = bundle_folder(asked)
     description = read_description(folder, asked)
@@ -43,3 +46,4 @@ def load_trained_downscaler(downscaler: nn.Module, settings: DownscalerSettings,
             other = f"downscaler.weights: {asked} holds a downscaler of {name} {found}, not {wanted}"
             raise ConfigError(f"{other}; give --{name} {found}, or another run")
     load_weights(downscaler, folder / DOWNSCALER_FILE)
+    return description.hides_detail

@@ -81,8 +81,9 @@ def fit(
         pictures = open_pictures(settings, announcer)
         set_seed(settings.seed)
         assembly = assemble(settings, pictures.train.classes, objective.needs_features, objective.needs_embedding)
-        load_trained_downscaler(assembly.pair.downscaler, settings.downscaler, settings.ratio)
-    objective = _objective(replace(settings, downscaler=assembly.downscaler), terms)
+        taken_over = load_trained_downscaler(assembly.pair.downscaler, settings.downscaler, settings.ratio)
+    built = replace(settings, downscaler=_as_built(assembly.downscaler, taken_over))
+    objective = _objective(built, terms)
     for line in preview_lines(assembly, settings):
         announcer.say(line)
     for warning in assembly.warnings:
@@ -95,7 +96,7 @@ def fit(
     trained = _run(plan, pictures, resume, overwrite)
 
     if processes.is_main():
-        _finish(run, trained, assembly, assembly.classes, settings, announcer)
+        _finish(run, trained, assembly, assembly.classes, built, announcer)
     processes.wait()
     return ThumbNet.load(run.path, allow_code=True)
 
@@ -147,6 +148,11 @@ def train_teacher(
     return run.teacher_weights
 
 
+def _as_built(downscaler: DownscalerSettings, taken_over: bool) -> DownscalerSettings:
+    """One taken over that hides detail, as if this run had begun with it: held near a plain thumbnail, and marked."""
+    return replace(downscaler, start="detail", weights=None, frozen=False) if taken_over else downscaler
+
+
 def _objective(settings: TrainSettings, terms: Mapping[str, Term] | None) -> Objective:
     hidden = hides_detail(settings.downscaler, settings.student)
     own = paper_terms(settings.loss, settings.multilabel, settings.student.detail_decoder, hidden)
@@ -162,8 +168,7 @@ def _finish(
     announcer: Announcer,
 ) -> None:
     """Saves what ships, evaluates it and writes the report."""
-    built = replace(settings, downscaler=assembly.downscaler)
-    bundle = ThumbNet.from_training(trained, assembly.preprocessing, classes, built)
+    bundle = ThumbNet.from_training(trained, assembly.preprocessing, classes, settings)
     bundle.save(run.bundle)
     announcer.say(f"bundle: {run.bundle}")
     # The evaluation reads the bundle back, so that what is measured is what ships.

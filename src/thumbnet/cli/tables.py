@@ -141,7 +141,8 @@ def info_table(bundle: ThumbNet) -> Table:
         "ratio": f"{description.ratio} per side, {description.ratio**2} times fewer pixels",
         "image": description.preprocessing.summary,
         "thumbnail": f"{bundle.thumbnail_side} px",
-        "downscaler": f"{description.downscaler.kind}, {format_macs(bundle.downscaler_macs)} MACs",
+        "downscaler": f"{description.downscaler.kind}, {format_macs(bundle.downscaler_macs)} MACs"
+        + (", hides detail: keep its thumbnails without loss" if description.hides_detail else ""),
         "student": f"{format_macs(bundle.student_macs)} MACs, "
         f"{count_parameters(bundle.student):,} parameters"
         + (f", {option}" if (option := in_words(description.student)) else "")

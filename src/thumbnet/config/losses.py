@@ -18,8 +18,8 @@ class LossSettings:
         fm: Weight of feature mapping onto the teacher's features.
         em: Weight of embedding matching: what the student's last layer sees is what the teacher's sees.
         dm: Weight of detail matching, with `student.detail_decoder`: what it decodes is the image at its size.
-        pm: Weight of pixel matching, with `student.detail_decoder` or `downscaler.start detail`: the thumbnail is the
-            image at its size.
+        pm: Weight of pixel matching, where detail is hidden (`student.keep_stem_resolution` by default,
+            `student.detail_decoder`): the thumbnail is the image at its size.
         temperature: Softmax temperature of knowledge distillation.
         label_smoothing: Share of the label spread over all classes in the classification loss, 0 to 1.
     """

@@ -89,8 +89,9 @@ class StudentSettings:
     """What the student starts from, and how it is fitted to the thumbnail.
 
     Attributes:
-        keep_stem_resolution: Give the first strided layer stride 1: same weights, same thumbnail, features twice as
-            fine, about 3.6 times the compute.
+        keep_stem_resolution: Give the first strided layer stride 1: same weights, features twice as fine, about 3.6
+            times the compute. The downscaler then hides detail for it by default, in thumbnails that have to be kept
+            without loss (`downscaler.start`).
         keep_stride: Give the strided layer of this number stride 1 instead (1 is the first, as `keep_stem_resolution`):
             only what comes after it becomes finer, so a later one costs less.
         dilate_last_stage: Give the last strided layer stride 1 and dilate what follows it, so that the last stage keeps
@@ -98,8 +99,8 @@ class StudentSettings:
         detail_decoder: Begin with two learned layers that enlarge the thumbnail to twice its side and read back what
             the downscaler hid in it: features twice as fine, for a tenth more compute than `keep_stem_resolution`.
             For ratios of 3 or more; `loss.dm` is what both learn it from.
-        detail_steps: Steps in which the downscaler and the detail decoder, or with `downscaler.start detail` the
-            first layer, learn that by themselves, before training.
+        detail_steps: Steps in which the downscaler and the detail decoder, or with the start `detail` the first layer,
+            learn that by themselves, before training. With 0 there is no such start by default.
         network: Another architecture than the teacher's, named as `teacher` is; its classes become the teacher's.
         weights: What the student starts from: `pretrained`, `random`, a `.safetensors` or `.pth` file, or the folder of
             a run (its student, or the teacher that it trained); by default the teacher's weights, and with `network`
@@ -145,6 +146,11 @@ class StudentSettings:
             "given without keep_stem_resolution, keep_stride, dilate_last_stage, upsample, extra_ratios and trainable"
         )
         require(not (self.detail_decoder and other), "student.detail_decoder", self.detail_decoder, alone)
+
+    @property
+    def finer_first_layer(self) -> bool:
+        """Whether the first strided layer loses its stride, and so can learn to read hidden detail."""
+        return self.keep_stem_resolution or self.keep_stride == 1
 
     @property
     def twice_as_fine(self) -> bool:

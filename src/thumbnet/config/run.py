@@ -151,14 +151,14 @@ class TrainSettings:
 
     @property
     def downscaler_start(self) -> DownscalerStart:
-        """`downscaler.start`, or its default: `detail` where the student begins as T's copy and can read it (0019)."""
+        """`downscaler.start`, or its default: `detail` where a trained first layer can learn to read it (0019)."""
         if self.downscaler.start is not None:
             return self.downscaler.start
         student, chosen = self.student, self.downscaler
         learned = chosen.kind == "residual" and chosen.weights is None and not self.thumbnail.codec_noise
-        copied = student.weights != "random" and not (student.prune or student.extra_ratios)
-        reads = student.keep_stem_resolution and student.trainable == "all" and student.detail_steps > 0
-        return "detail" if learned and copied and reads and self.ratio > 1 else "natural"
+        whole = student.weights != "random" and not (student.prune or student.extra_ratios)
+        reads = student.finer_first_layer and student.trainable == "all" and student.detail_steps > 0
+        return "detail" if learned and whole and reads and self.ratio > 1 else "natural"
 
     def _check_together(self) -> None:
         """What is right alone, and wrong beside another setting."""
@@ -174,7 +174,7 @@ class TrainSettings:
         read = not self.student.detail_decoder or (self.ratio > 2 and not bound)
         allowed = "given with ratio 3 or more, and a downscaler that makes a picture"
         require(read, "student.detail_decoder", True, allowed)
-        finer = self.student.keep_stem_resolution and self.ratio > 1 and not self.student.prune
+        finer = self.student.finer_first_layer and self.ratio > 1 and not self.student.prune
         allowed = "given with student.keep_stem_resolution and ratio 2 or more, without student.prune"
         require(self.downscaler.start != "detail" or finer, "downscaler.start", "detail", allowed)
         require(not (self.multilabel and self.unlabelled), "multilabel", True, "given without --unlabelled")

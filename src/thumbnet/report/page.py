@@ -137,7 +137,9 @@ def _facts(
     elif image_side:
         facts["sides"] = f"image {image_side} px"
     if not teacher_run and settings.get("downscaler"):
-        facts["downscaler"] = str(settings["downscaler"].get("kind", ""))
+        hides = evaluation.get("downscaler", {}).get("hides_detail")
+        kept = ", hides detail: keep its thumbnails without loss" if hides else ""
+        facts["downscaler"] = str(settings["downscaler"].get("kind", "")) + kept
     facts["epochs"] = f"{epochs:,} of {settings.get('epochs', epochs):,}"
     return facts
 
