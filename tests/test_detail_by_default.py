@@ -68,10 +68,13 @@ def test_by_default_a_finer_run_hides_detail_and_says_so(
     assert not same(made["default"], made["natural"])
 
 
-def test_a_downscaler_taken_over_goes_on_hiding_detail(tiny_settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("student", [FINER, StudentSettings(), StudentSettings(detail_decoder=True, detail_steps=6)])
+def test_a_downscaler_taken_over_goes_on_hiding_detail(
+    tiny_settings: Settings, tmp_path: Path, student: StudentSettings
+) -> None:
     fit(tiny_settings(student=FINER, output=str(tmp_path / "first"), epochs=1), quiet=True)
     chosen = DownscalerSettings(weights=str(tmp_path / "first"))
-    bundle = fit(tiny_settings(student=FINER, downscaler=chosen, epochs=1), quiet=True)
+    bundle = fit(tiny_settings(student=student, downscaler=chosen, epochs=1), quiet=True)
     assert bundle.description.hides_detail
     assert "pm" in RunFolder(tiny_settings().output).read_metrics()[0]
 

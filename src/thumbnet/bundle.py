@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from thumbnet.bundle_description import BundleDescription, bundle_folder, read_description, write_description
 from thumbnet.classification import Classification, Given, check_top, ranked_classes, what_is_given
-from thumbnet.config import Fit, TrainSettings
+from thumbnet.config import DownscalerSettings, Fit, TrainSettings
 from thumbnet.data.preprocessing import Preprocessing, normalise, picture_to_image
 from thumbnet.data.working_view import PictureSource
 from thumbnet.errors import ConfigError
@@ -58,9 +58,22 @@ class ThumbNet(HubBundle):
 
     @classmethod
     def from_training(
-        cls, pair: Pair, preprocessing: Preprocessing, labels: tuple[str, ...], settings: TrainSettings
+        cls,
+        pair: Pair,
+        preprocessing: Preprocessing,
+        labels: tuple[str, ...],
+        settings: TrainSettings,
+        downscaler: DownscalerSettings | None = None,
     ) -> "ThumbNet":
-        """The bundle of a trained pair; the pair's own modules, not copies."""
+        """The bundle of a trained pair; the pair's own modules, not copies.
+
+        Args:
+            pair: E and S.
+            preprocessing: How E wants its pictures.
+            labels: Of S's outputs, in their order.
+            settings: They were trained with.
+            downscaler: With the start that it had; by default that of `settings`.
+        """
         mean, std = (cast(Colours, values[:3]) for values in (pair.mean, pair.std))
         as_teacher = (mean, std) == (preprocessing.mean, preprocessing.std)
         description = BundleDescription(
@@ -68,7 +81,7 @@ class ThumbNet(HubBundle):
             labels=labels,
             ratio=settings.ratio,
             preprocessing=preprocessing,
-            downscaler=settings.downscaler.shipped(),
+            downscaler=(downscaler or settings.downscaler).shipped(),
             student=settings.student.shipped(),
             multilabel=settings.multilabel,
             config=config_of(pair.student.network),

@@ -71,7 +71,7 @@ def fit(
     """
     settings = resolved_settings(settings, changes)
     announcer = Announcer(quiet or not processes.is_main())
-    objective = _objective(settings, terms)
+    objective = _objective(settings, settings.downscaler, terms)
     run = RunFolder(settings.output)
     run.check(resume=resume, overwrite=overwrite, keep=places_read(settings))
     check_machine(settings.device, settings.tracker)
@@ -82,8 +82,8 @@ def fit(
         set_seed(settings.seed)
         assembly = assemble(settings, pictures.train.classes, objective.needs_features, objective.needs_embedding)
         taken_over = load_trained_downscaler(assembly.pair.downscaler, settings.downscaler, settings.ratio)
-    built = replace(settings, downscaler=_as_built(assembly.downscaler, taken_over))
-    objective = _objective(built, terms)
+    downscaler = _as_built(assembly.downscaler, taken_over)
+    objective = _objective(settings, downscaler, terms)
     for line in preview_lines(assembly, settings):
         announcer.say(line)
     for warning in assembly.warnings:
@@ -96,7 +96,7 @@ def fit(
     trained = _run(plan, pictures, resume, overwrite)
 
     if processes.is_main():
-        _finish(run, trained, assembly, assembly.classes, built, announcer)
+        _finish(run, trained, assembly, downscaler, settings, announcer)
     processes.wait()
     return ThumbNet.load(run.path, allow_code=True)
 
@@ -153,8 +153,8 @@ def _as_built(downscaler: DownscalerSettings, taken_over: bool) -> DownscalerSet
     return replace(downscaler, start="detail", weights=None, frozen=False) if taken_over else downscaler
 
 
-def _objective(settings: TrainSettings, terms: Mapping[str, Term] | None) -> Objective:
-    hidden = hides_detail(settings.downscaler, settings.student)
+def _objective(settings: TrainSettings, downscaler: DownscalerSettings, terms: Mapping[str, Term] | None) -> Objective:
+    hidden = hides_detail(downscaler, settings.student)
     own = paper_terms(settings.loss, settings.multilabel, settings.student.detail_decoder, hidden)
     return Objective({**own, **(terms or {})})
 
@@ -163,12 +163,12 @@ def _finish(
     run: RunFolder,
     trained: Pair,
     assembly: Assembly,
-    classes: tuple[str, ...],
+    downscaler: DownscalerSettings,
     settings: TrainSettings,
     announcer: Announcer,
 ) -> None:
     """Saves what ships, evaluates it and writes the report."""
-    bundle = ThumbNet.from_training(trained, assembly.preprocessing, classes, settings)
+    bundle = ThumbNet.from_training(trained, assembly.preprocessing, assembly.classes, settings, downscaler)
     bundle.save(run.bundle)
     announcer.say(f"bundle: {run.bundle}")
     # The evaluation reads the bundle back, so that what is measured is what ships.
