@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from study_results import Rows, top
+from study_results import Rows, points, top
 
 
 def other_choices(studies: dict[str, Rows], results: Path) -> list[str]:
@@ -38,6 +38,7 @@ def losses(studies: dict[str, Rows]) -> list[str]:
     progressive, direct = (
         studies[name]["thumbnet_fine_detail"] for name in ("imagenette_progressive", "imagenette_detail_long")
     )
+    folds = studies["elpv_folds"]
     heavier = studies["imagenette_embedding"]["thumbnet_fine_detail"]
     return [
         "- **What the plain student learns from** on Imagenette (one seed, six epochs, bicubic thumbnails):"
@@ -53,6 +54,9 @@ def losses(studies: dict[str, Rows]) -> list[str]:
         "- **Sides that shrink** (`student.weights` of a run at ratio 2): four epochs there and ten at ratio 4 behind the detail start have"
         f" {top(progressive)},",
         f"  where ten epochs from the teacher have {top(direct)} (one seed each, the same four views).",
+        f"- **Plain students on the four splits of elpv**: {top(folds['thumbnet'])}, on bicubic thumbnails {top(folds['bicubic_all'])}"
+        f" (learned and bicubic: {points(folds['thumbnet']['difference'])} points), with `loss.em 10` {top(folds['thumbnet_heavier_em'])}",
+        f"  ({points(folds['thumbnet_heavier_em']['difference'])} to bicubic; seed 0).",
         f"- **A heavier `loss.em`** (10 instead of 2) changes little for the finer student with the detail start: {top(heavier)}",
         f"  where it had {top(direct)}, with thumbnails that are further from bicubic ones (ΔE {heavier['delta_e']:.1f} and"
         f" {direct['delta_e']:.1f}; one seed each, ten epochs).",

@@ -1,0 +1,49 @@
+"""The README's table of what students keep says what the JSON files of the studies say."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def result(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+    return content
+
+
+def row(study: str, recipe: str) -> dict[str, Any]:
+    return next(found for found in result(f"study_{study}")["rows"] if found["name"] == recipe)
+
+
+def kept(share: float, limits: Mapping[str, float]) -> str:
+    return f"{100 * share:.1f}% [{100 * limits['low']:.1f}, {100 * limits['high']:.1f}]"
+
+
+@pytest.mark.parametrize(
+    ("study", "recipe"),
+    [
+        ("elpv_folds", "thumbnet"),
+        ("elpv_folds", "thumbnet_fine_detail"),
+        ("imagenette_mixed_views", "thumbnet"),
+        ("imagenette_ratio2", "thumbnet_ratio2_fine_detail"),
+    ],
+)
+def test_what_a_student_keeps_is_what_its_study_found(study: str, recipe: str) -> None:
+    found = row(study, recipe)
+    assert kept(found["retention"], found["retention_interval"]) in README
+
+
+def test_what_the_finer_student_keeps_at_the_default_crop_share() -> None:
+    rows = result("crop_shares")["runs"]["thumbnet_fine_detail-seed0"]["rows"]
+    found = next(one["retention"] for one in rows if one["crop_share"] == 0.875)
+    assert kept(found["mean"], found) in README
+
+
+def test_what_the_downscaler_is_worth_on_solar_cells() -> None:
+    found = row("elpv_folds", "thumbnet_fine_detail")["difference"]
+    assert f"{100 * found['mean']:.1f} [{100 * found['low']:.1f}, {100 * found['high']:.1f}] points" in README
