@@ -94,10 +94,10 @@ def _summarise(bundle: ThumbNet, networks: MeasuredNetworks, answers: Answers, k
         },
         "downscaler": {
             "macs": bundle.downscaler_macs,
-            "hides_detail": bundle.description.hides_detail,
             "parameters": count_parameters(bundle.downscaler),
         },
         "ratio": bundle.description.ratio,
+        "hides_detail": bundle.description.hides_detail,
         "image_side": bundle.image_side,
         "thumbnail_side": bundle.thumbnail_side,
     }

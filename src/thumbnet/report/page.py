@@ -137,8 +137,7 @@ def _facts(
     elif image_side:
         facts["sides"] = f"image {image_side} px"
     if not teacher_run and settings.get("downscaler"):
-        hides = evaluation.get("downscaler", {}).get("hides_detail")
-        kept = ", hides detail: keep its thumbnails without loss" if hides else ""
+        kept = ", hides detail: keep its thumbnails without loss" if evaluation.get("hides_detail") else ""
         facts["downscaler"] = str(settings["downscaler"].get("kind", "")) + kept
     facts["epochs"] = f"{epochs:,} of {settings.get('epochs', epochs):,}"
     return facts
