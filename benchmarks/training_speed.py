@@ -142,9 +142,8 @@ def measure_padding(place: Path, pictures: int, repeats: int, device: str) -> di
     """Median seconds of a cached epoch with depthwise convolutions that pad first and with PyTorch's, taking turns."""
     teacher = "thumbnet.data.samples:efficientnet_lite0"
     finer = StudentSettings(keep_stem_resolution=True, detail_steps=0)
-    students = {"plain": StudentSettings(), "keep_stem_resolution": finer}
     results = {}
-    for name, student in students.items():
+    for name, student in {"plain": StudentSettings(), "keep_stem_resolution": finer}.items():
         padded = make_loop(place / name, teacher, 224, 2, pictures, device, student=student)
         loops = {"plain": replace(padded, model=padded.state.pair), "padded": padded}
         seconds: dict[str, list[float]] = {kind: [] for kind in loops}

@@ -78,10 +78,10 @@ def require_same_record(run: RunFolder, record: Mapping[str, Any]) -> None:
         return
     recorded = run.read_config().get(RECORD_KEY) or {}
     given = {name: value for name, value in record.items() if name != RECORD_KEY}
-    begun_with, wanted = _compared(settings_of(run)), _compared(settings_from_dict(given))
-    for name in wanted:
-        if name in _flat(given) and begun_with[name] != wanted[name]:
-            was = f"{run.path} was begun with {name} {begun_with[name]}, not {wanted[name]}"
+    used, begun_with = _flat(given), _compared(settings_of(run))
+    for name, value in _compared(settings_from_dict(given)).items():
+        if name in used and begun_with[name] != value:
+            was = f"{run.path} was begun with {name} {begun_with[name]}, not {value}"
             raise ConfigError(f"--resume: {was}; give the same settings, or --overwrite to start again")
     if recorded.get("losses") != record[RECORD_KEY]["losses"]:
         losses = ", ".join(recorded.get("losses") or ["others"])

@@ -83,7 +83,7 @@ def fit(
         assembly = assemble(settings, pictures.train.classes, objective.needs_features, objective.needs_embedding)
         taken_over = load_trained_downscaler(assembly.pair.downscaler, settings.downscaler, settings.ratio)
     downscaler = _as_built(assembly.downscaler, taken_over)
-    objective = _objective(settings, downscaler, terms)
+    objective = _objective(settings, downscaler, terms)  # anew: only now is known whether detail is hidden
     for line in preview_lines(assembly, settings):
         announcer.say(line)
     for warning in assembly.warnings:
