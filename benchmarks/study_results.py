@@ -40,7 +40,7 @@ def study_of(title: str) -> Callable[[dict[str, Any]], str]:
             f"## {title}\n",
             f"EfficientNet-{network}; recipes of [recipes/study](alternatives.md), the same data, views, epochs and",
             f"optimiser for each; {counted}, {result['hours']:.1f} hours of training epochs.",
-            "Brackets: 95% intervals, paired over pictures and seeds; differences in points. ΔE: colour difference to bicubic thumbnails.\n",
+            f"Brackets: 95% intervals, paired over {_drawn(result)}; differences in points. ΔE: colour difference to bicubic thumbnails.\n",
             "| recipe | seeds | MMACs: S (+ E) | top-1 ± std | retention | bytes | ΔE | against | difference |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
         ]
@@ -48,6 +48,15 @@ def study_of(title: str) -> Callable[[dict[str, Any]], str]:
         return "\n".join([*lines, ""])
 
     return study
+
+
+def _drawn(result: dict[str, Any]) -> str:
+    """Over what the intervals are: comparisons that were kept before splits were drawn say nothing of them."""
+    if len(result["settings"].get("splits", ())) > 1:
+        return (
+            "splits, seeds and pictures" if "splits, seeds" in result["notes"][0] else "pictures and seeds, not splits"
+        )
+    return "pictures and seeds"
 
 
 def _row(row: dict[str, Any]) -> str:
@@ -115,7 +124,23 @@ def stored_thumbnails(result: dict[str, Any]) -> str:
         cells = [f"{100 * run['top1']:.1f} | {run['bytes']:,}" for run in runs]
         cells += [points(found["paired_differences"][other]) for other in others]
         lines.append(f"| {form} | {' | '.join(cells)} |")
+    if kept := result.get("kept"):
+        lines += _kept_beside_every_format(formats, kept, names)
     return "\n".join([*lines, ""])
+
+
+def _kept_beside_every_format(formats: dict[str, Any], kept: str, names: list[str]) -> list[str]:
+    others = list(formats[kept]["paired_differences"])
+    size = next(run["bytes"] for name, run in formats[kept]["runs"].items() if name not in others)
+    lines = [
+        f"\n{names[0]} kept as {kept} ({size:,} bytes), ahead of the others in the format of the line:\n",
+        f"| format | {' | '.join(f'bytes | ahead of {name}' for name in names[1:])} |",
+        f"| --- | {' | '.join(['---: | ---:'] * len(others))} |",
+    ]
+    for form, found in formats.items():
+        cells = [f"{found['runs'][other]['bytes']:,} | {points(found['paired_with_kept'][other])}" for other in others]
+        lines.append(f"| {form} | {' | '.join(cells)} |")
+    return lines
 
 
 def crop_shares(result: dict[str, Any]) -> str:

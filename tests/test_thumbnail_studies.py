@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
@@ -129,9 +131,24 @@ def test_a_sheet_of_runs_on_other_pictures_is_refused(trained_run: Path, tmp_pat
         script("sheet").main([str(trained_run), str(tmp_path / "other"), "--output", str(tmp_path / "sheet.png")])
 
 
-def test_students_are_compared_on_stored_thumbnails_in_every_format(trained_run: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def same_run_elsewhere(trained_run: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """The trained run once more, in a folder of that name: as one of another recipe, or of another split."""
+    return lambda name: shutil.copytree(trained_run, tmp_path / name)
+
+
+def test_students_are_compared_on_stored_thumbnails_in_every_format(
+    trained_run: Path, same_run_elsewhere: Callable[[str], Path], tmp_path: Path
+) -> None:
     output = tmp_path / "stored.json"
-    arguments = [str(trained_run), str(trained_run), "--formats", "png,jpeg:50", "--output", str(output)]
+    arguments = [
+        str(trained_run),
+        str(same_run_elsewhere("other")),
+        "--formats",
+        "png,jpeg:50",
+        "--output",
+        str(output),
+    ]
     script("stored_thumbnails").main(arguments)
     result = json.loads(output.read_text())
     evaluation = json.loads((trained_run / "evaluation.json").read_text())
@@ -139,7 +156,44 @@ def test_students_are_compared_on_stored_thumbnails_in_every_format(trained_run:
     assert result["formats"]["png"]["runs"][name]["top1"] == pytest.approx(evaluation["student"]["top1"])
     assert result["formats"]["png"]["runs"][name]["bytes"] == pytest.approx(evaluation["bytes"]["thumbnail"], abs=1)
     assert result["formats"].keys() == {"png", "jpeg:50"}
+    assert result["formats"]["png"]["paired_differences"]["other"]["mean"] == 0
     assert result["pictures"] == 12
+
+
+def test_runs_of_one_recipe_on_several_splits_are_pooled(
+    trained_run: Path, same_run_elsewhere: Callable[[str], Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "stored.json"
+    second = same_run_elsewhere(f"split/{trained_run.name}")
+    script("stored_thumbnails").main([str(trained_run), str(second), "--formats", "png", "--output", str(output)])
+    result = json.loads(output.read_text())
+    assert result["pictures"] == 24
+    assert list(result["formats"]["png"]["runs"]) == [trained_run.name]
+    with pytest.raises(SystemExit):  # the other recipe lacks the second split
+        script("stored_thumbnails").main([str(trained_run), str(second), str(same_run_elsewhere("other"))])
+
+
+def test_thumbnails_kept_in_one_format_are_compared_with_others_in_every_format(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stored(run: Path, formats: dict[str, Any]) -> dict[str, Any]:
+        right = {
+            "ours": {"png": [1, 1, 1, 0], "jpeg:75": [0, 0, 0, 0]},
+            "other": {"png": [1, 0, 1, 0], "jpeg:75": [1, 0, 0, 0]},
+        }
+        found = {name: np.array(right[run.name][name], dtype=np.float64) for name in formats}
+        return {"right": found, "bytes": {name: np.array([2, 4, 2, 4]) for name in formats}}
+
+    module, output = script("stored_thumbnails"), tmp_path / "stored.json"
+    monkeypatch.setattr(module, "stored", stored)
+    module.main(["ours", "other", "--formats", "png,jpeg:75", "--kept", "png", "--output", str(output)])
+    found = json.loads(output.read_text())["formats"]
+    assert found["jpeg:75"]["paired_differences"]["other"]["mean"] == -0.25
+    assert found["jpeg:75"]["paired_with_kept"]["other"]["mean"] == 0.5
+    assert found["png"]["paired_with_kept"]["other"]["mean"] == 0.25
+    assert found["png"]["runs"]["ours"] == {"top1": 0.75, "bytes": 3}
+    with pytest.raises(SystemExit):
+        module.main(["ours", "other", "--formats", "png,jpeg:75", "--kept", "webp"])
 
 
 def test_a_finished_run_is_measured_at_any_crop_share_beside_its_teacher(trained_run: Path, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_differences_are_paired_over_the_pictures_of_all_splits(compared: Compar
         np.stack([pooled(compared.folder, name, seed, "student") for seed in SEEDS]) for name in ("thumbnet", "bicubic")
     )
     assert row.against == "bicubic"
-    assert row.difference == paired_difference(ours, others)
+    assert row.difference == paired_difference(ours, others, splits=(10, 10))
 
 
 def test_bytes_and_distances_are_means_over_all_pictures(compared: Comparison) -> None:

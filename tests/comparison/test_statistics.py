@@ -95,6 +95,39 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(seeds: int) -> N
         assert held / trials < 0.99
 
 
+def test_one_split_is_as_good_as_none() -> None:
+    random = np.random.default_rng(0)
+    ours, others = random.random((2, 50)), random.random((2, 50))
+    assert paired_difference(ours, others, 500, splits=(50,)) == paired_difference(ours, others, 500)
+
+
+def test_the_mean_over_splits_is_that_of_all_pictures() -> None:
+    ours = np.array([[1.0, 1, 1, 0, 0, 0]])
+    found = paired_difference(ours, np.zeros((1, 6)), splits=(3, 3))
+    # Every resample draws two splits, whose pictures are all alike: 0, a half or 1.
+    assert (found.mean, found.low, found.high) == (0.5, 0.0, 1.0)
+    uneven = paired_difference(ours, np.zeros((1, 6)), splits=(1, 5))
+    assert uneven.mean == 0.5
+    ratio = paired_ratio(ours, np.ones((1, 6)), splits=(3, 3))
+    assert ratio is not None
+    assert (ratio.mean, ratio.low, ratio.high) == (0.5, 0.0, 1.0)
+
+
+def test_splits_hold_the_chance_in_training_that_pictures_do_not() -> None:
+    """Each split's two networks differ by what their training brought, 0 in the mean: 3 points and more either way."""
+    held = {"pictures": 0, "splits": 0}
+    trials = 100
+    for trial in range(trials):
+        random = np.random.default_rng(trial)
+        brought = np.repeat(random.normal(0, 0.03, 6), 600)[None]
+        ours, others = random.random((1, 3600)) < 0.8 + brought, random.random((1, 3600)) < 0.8
+        for name, splits in (("pictures", ()), ("splits", (600,) * 6)):
+            found = paired_difference(ours.astype(float), others.astype(float), 300, trial, splits)
+            held[name] += found.low <= 0 <= found.high
+    assert held["splits"] / trials >= 0.9
+    assert held["pictures"] / trials < 0.8
+
+
 def test_a_ratio_is_that_of_the_means_drawn_together() -> None:
     student, teacher = np.array([[1.0, 1, 0, 0]]), np.array([[1.0, 1, 1, 1]])
     found = paired_ratio(student, teacher)

@@ -26,12 +26,14 @@ class Finished:
         evaluation: As in evaluation.json; accuracies, bytes and distances are means over all pictures.
         pictures: Names, split by split.
         right: 1 for each picture of which a network says what it should, by the network.
+        of_split: How many of the pictures are of each split.
     """
 
     runs: tuple[RecipeRun, ...]
     evaluation: Mapping[str, Any]
     pictures: tuple[str, ...]
     right: Mapping[str, Float[np.ndarray, " pictures"]] = field(repr=False)
+    of_split: tuple[int, ...]
 
     @property
     def one(self) -> RecipeRun:
@@ -100,7 +102,8 @@ def _read(one: RecipeRun) -> Finished:
     # Without labels, what the teacher says is what a network should say.
     wanted = said[TEACHER] if evaluation["metric"] == "agreement" and TEACHER in said else said["label"]
     right = {name: (words == wanted).astype(float) for name, words in said.items() if name not in ("picture", "label")}
-    return Finished(runs=(one,), evaluation=evaluation, pictures=tuple(said["picture"].tolist()), right=right)
+    pictures = tuple(said["picture"].tolist())
+    return Finished(runs=(one,), evaluation=evaluation, pictures=pictures, right=right, of_split=(len(pictures),))
 
 
 def _pooled(parts: Sequence[Finished]) -> Finished:
@@ -113,6 +116,7 @@ def _pooled(parts: Sequence[Finished]) -> Finished:
         evaluation=_pooled_evaluation(parts),
         pictures=tuple(f"{part.one.recipe.split}/{name}" for part in parts for name in part.pictures),
         right={name: np.concatenate([part.right[name] for part in parts]) for name in known},
+        of_split=tuple(len(part.pictures) for part in parts),
     )
 
 

@@ -143,14 +143,17 @@ def _row(runs: Sequence[RecipeRun], finished: Sequence[Finished], metric: str) -
         return row
     evaluations = [run.evaluation for run in finished]
     retentions = [evaluation.get("retention") for evaluation in evaluations]
-    paired = metric != "map" and all(TEACHER in run.right for run in finished)
-    student, teacher = (_stack(finished, who) if paired else None for who in (STUDENT, TEACHER))
+    interval = drop = None
+    if metric != "map" and all(TEACHER in run.right for run in finished):
+        student, teacher, splits = _stack(finished, STUDENT), _stack(finished, TEACHER), finished[0].of_split
+        interval = paired_ratio(student, teacher, splits=splits)
+        drop = paired_difference(teacher, student, splits=splits)
     return replace(
         row,
         metric=spread([headline(evaluation, STUDENT) for evaluation in evaluations]),
         retention=None if None in retentions else float(np.mean([share for share in retentions if share is not None])),
-        retention_interval=None if student is None or teacher is None else paired_ratio(student, teacher),
-        drop=None if student is None or teacher is None else paired_difference(teacher, student),
+        retention_interval=interval,
+        drop=drop,
         student_macs=evaluations[0][STUDENT]["macs"],
         downscaler_macs=evaluations[0]["downscaler"]["macs"],
         picture_bytes=_mean_bytes(evaluations),
@@ -190,7 +193,7 @@ def _against_best(
     best = max(equal, key=lambda other: other.metric.mean if other.metric else 0.0)
     common = {*row.seeds} & {*best.seeds}
     ours, others = ([run for run in finished[name] if run.one.seed in common] for name in (row.name, best.name))
-    difference = paired_difference(_stack(ours, STUDENT), _stack(others, STUDENT))
+    difference = paired_difference(_stack(ours, STUDENT), _stack(others, STUDENT), splits=ours[0].of_split)
     return replace(row, against=best.name, difference=difference)
 
 

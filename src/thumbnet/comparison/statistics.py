@@ -5,6 +5,9 @@ seeds, with replacement, and takes the mean over the drawn pairs (Owen, "The pig
 Statistics 2007, arXiv 0712.1111). It holds the chance of which pictures were held out and of which seeds were drawn;
 where runs differ from picture to picture by chance alone, it errs on the wide side. With one seed it holds the
 pictures' chance alone, and with S seeds the seeds' variance counts as (S − 1)/S of its estimate.
+
+Of several splits each resample draws splits, then seeds and pictures within each drawn one: every split has trainings
+of its own, so splits hold the chance in training as well, even with one seed; K splits count for (K − 1)/K of it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -60,6 +63,7 @@ def paired_difference(
     others: Float[np.ndarray, "seeds pictures"],
     resamples: int = RESAMPLES,
     seed: int = 0,
+    splits: Sequence[int] = (),
 ) -> Interval:
     """Mean of `ours − others`, paired by picture and seed, with its interval.
 
@@ -68,9 +72,10 @@ def paired_difference(
         others: The same pictures and seeds.
         resamples: Draws of the bootstrap.
         seed: Of those draws.
+        splits: How many pictures each split has, in their order; empty for one.
     """
     differences = (ours - others)[None]
-    means = np.concatenate(list(_resampled_means(differences, resamples, seed)), axis=1)[0]
+    means = _resampled(differences, splits, resamples, seed)[0]
     return _interval(float(differences.mean()), means)
 
 
@@ -79,20 +84,39 @@ def paired_ratio(
     others: Float[np.ndarray, "seeds pictures"],
     resamples: int = RESAMPLES,
     seed: int = 0,
+    splits: Sequence[int] = (),
 ) -> Interval | None:
     """Ratio of the means `ours / others`, paired as in `paired_difference`; None where others may be 0."""
     both = np.stack([ours, others])
-    means = np.concatenate(list(_resampled_means(both, resamples, seed)), axis=1)
+    means = _resampled(both, splits, resamples, seed)
     if not others.any() or not means[1].all():
         return None
     return _interval(float(ours.mean() / others.mean()), means[0] / means[1])
 
 
+def _resampled(
+    scores: Float[np.ndarray, "kinds seeds pictures"], splits: Sequence[int], resamples: int, seed: int
+) -> Float[np.ndarray, "kinds resamples"]:
+    """Means of each kind of score, of every resample."""
+    random = np.random.default_rng(seed)
+    parts = np.split(scores, np.cumsum(splits)[:-1], axis=2) if splits else [scores]
+    if len(parts) == 1:
+        return np.concatenate(list(_resampled_means(scores, resamples, random)), axis=1)
+    sums, pictures = np.zeros((len(scores), resamples)), np.zeros(resamples)
+    for drawn in random.integers(0, len(parts), (len(parts), resamples)):
+        for number, part in enumerate(parts):
+            where = np.flatnonzero(drawn == number)
+            for means in _resampled_means(part, len(where), random):
+                now, where = where[: means.shape[1]], where[means.shape[1] :]
+                sums[:, now] += part.shape[2] * means
+                pictures[now] += part.shape[2]
+    return sums / pictures
+
+
 def _resampled_means(
-    scores: Float[np.ndarray, "kinds seeds pictures"], resamples: int, seed: int
+    scores: Float[np.ndarray, "kinds seeds pictures"], resamples: int, random: np.random.Generator
 ) -> Iterator[Float[np.ndarray, "kinds block"]]:
     """Means of each kind of score over the same drawn seeds and pictures, a block of resamples at a time."""
-    random = np.random.default_rng(seed)
     _, seeds, pictures = scores.shape
     for start in range(0, resamples, max(1, _BLOCK // pictures)):
         count = min(resamples - start, max(1, _BLOCK // pictures))

@@ -74,8 +74,9 @@ def reading_notes(results: Results, equal_by: EqualBy, device: str) -> tuple[str
     """What a reader of the table has to know, a sentence each."""
     counted = "student" if equal_by == "student" else "student and downscaler together"
     notes = [
-        f"{results.pictures:,} pictures. Brackets hold 95% intervals of a paired bootstrap over pictures and seeds; "
-        "with one seed over pictures alone. Std is over seeds. Drop and differences are in percentage points.",
+        f"{results.pictures:,} pictures. Brackets hold 95% intervals of a paired bootstrap over splits, seeds and "
+        "pictures; with one split and one seed over pictures alone, and then another training may well lie outside. "
+        "Std is over seeds. Drop and differences are in percentage points.",
         f"The best alternative is the one of highest mean among those whose MACs ({counted}) are within "
         f"{EQUAL_WITHIN:.0%} of the row's.",
     ]
