@@ -11,6 +11,16 @@ def kept(row: dict[str, Any]) -> str:
     return f"{100 * row['retention']:.1f}%"
 
 
+def share_kept(row: dict[str, Any]) -> str:
+    """The same with its interval."""
+    return share({"mean": row["retention"], **{end: row["retention_interval"][end] for end in ("low", "high")}})
+
+
+def share(found: dict[str, float]) -> str:
+    """A share in percent, with its interval."""
+    return f"{100 * found['mean']:.1f}% [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
+
+
 def top(row: dict[str, Any]) -> str:
     """Top-1, mean over seeds."""
     return f"{100 * row['metric']['mean']:.1f}%"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import study_choices
-from study_results import Rows, kept, points, seeds_of, top
+from study_results import Rows, kept, points, seeds_of, share, share_kept, top
 
 TEACHERS_CROP_SHARE = 0.875  # of the study's teacher, EfficientNet-Lite0
 
@@ -98,20 +98,17 @@ def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
     for student, aim, on_elpv, on_imagenette in table:
         row = on_imagenette[0][1]
         macs = f"{row['student_macs'] / 1e6:.0f} ({(row['student_macs'] + row['downscaler_macs']) / 1e6:.0f})"
-        cells = "; ".join(f"{said}: {_kept(found)}" if said else _kept(found) for said, found in on_imagenette)
+        cells = "; ".join(
+            f"{said}: {share_kept(found)}" if said else share_kept(found) for said, found in on_imagenette
+        )
         if aim == "97%":
-            cells += f"; that one at crop share {shown['crop_share']:g}, the default: {_kept_at(shown)}"
+            cells += f"; that one at crop share {shown['crop_share']:g}, the default: {share(shown['retention'])}"
         if student.endswith("plain"):
-            cells += f"; 12, `loss.em 10`, there: {_kept_at(plain_shown)}"
+            cells += f"; 12, `loss.em 10`, there: {share(plain_shown['retention'])}"
         lines.append(
-            f"| {student} | {macs} | {aim} | {'; four splits: '.join(_kept(found) for found in on_elpv)} | {cells} |"
+            f"| {student} | {macs} | {aim} | {'; four splits: '.join(share_kept(found) for found in on_elpv)} | {cells} |"
         )
     return [*lines, ""]
-
-
-def _kept(row: dict[str, Any]) -> str:
-    limits = row["retention_interval"]
-    return f"{kept(row)} [{100 * limits['low']:.1f}, {100 * limits['high']:.1f}]"
 
 
 def _where_it_is_worth_it(studies: dict[str, Rows], results: Path) -> list[str]:
@@ -199,8 +196,8 @@ def _shown(results: Path) -> list[str]:
     return [
         "- **How much of the picture is shown.** The tables on Imagenette show the whole picture. The teacher's own crop share, which is the default,"
         f" is {TEACHERS_CROP_SHARE:g}:",
-        f"  there the finer student with the detail start (4 epochs at ratio 2, then 10) has {_top_at(fine)}, it keeps {_kept_at(fine[1])} instead of",
-        f"  {_kept_at(fine[0])}; a plain student (12 epochs, `loss.em 10`) {_top_at(plain)}, it keeps {_kept_at(plain[1])} instead of {_kept_at(plain[0])}.",
+        f"  there the finer student with the detail start (4 epochs at ratio 2, then 10) has {_top_at(fine)}, it keeps {share(fine[1]['retention'])} instead of",
+        f"  {share(fine[0]['retention'])}; a plain student (12 epochs, `loss.em 10`) {_top_at(plain)}, it keeps {share(plain[1]['retention'])} instead of {share(plain[0]['retention'])}.",
         f"  The teacher has {100 * fine[1]['teacher_top1']:.1f}% instead of {100 * fine[0]['teacher_top1']:.1f}%. One seed each, the same networks at both;"
         " the difference itself has no interval.",
         "  The thumbnail then shows three quarters of the picture, and on pictures of 224 px it is made from an enlarged crop.",
@@ -210,11 +207,6 @@ def _shown(results: Path) -> list[str]:
 def _top_at(rows: list[dict[str, Any]]) -> str:
     whole, own = (f"{100 * row['student_top1']:.1f}%" for row in rows)
     return f"{own} instead of {whole}"
-
-
-def _kept_at(row: dict[str, Any]) -> str:
-    found = row["retention"]
-    return f"{100 * found['mean']:.1f}% [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
 
 
 def _lost(formats: dict[str, Any], name: str) -> str:
