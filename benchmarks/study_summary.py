@@ -4,19 +4,23 @@ import json
 from pathlib import Path
 from typing import Any
 
+import study_advice
 import study_choices
+from study_advice import TEACHERS_CROP_SHARE
 from study_results import Rows, kept, points, seeds_of, share, share_kept, top
 
-TEACHERS_CROP_SHARE = 0.875  # of the study's teacher, EfficientNet-Lite0
+ROUNDS = ("", "four splits: ", "again: ")  # of studies on elpv, in the order of the table's columns
 
 
 def known_so_far(results: Path) -> str:
     """In words, with the numbers of the studies: when to use ThumbNet, and what is not known."""
     studies = {file.stem.removeprefix("study_"): _rows(file) for file in results.glob("study_*.json")}
     parts = (
+        study_advice.in_short(studies, results),
         _shares(studies, results),
         _where_it_is_worth_it(studies, results),
         _the_downscaler(studies, results),
+        study_advice.quarters(studies),
         _shown(results),
         study_choices.other_choices(studies, results),
         study_choices.losses(studies),
@@ -32,7 +36,7 @@ def _rows(study: Path) -> Rows:
 def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
     detail, longer = studies["imagenette_detail"], studies["imagenette_detail_long"]
     pair, elpv, plain = studies["imagenette_first_layer"], studies["elpv_detail"], studies["imagenette"]
-    folds = studies["elpv_folds"]
+    folds, again = studies["elpv_folds"], studies["elpv_folds_again"]
     # Student, row for its MACs, aim, its rows on elpv, its rows on Imagenette with their training.
     table = (
         (
@@ -45,7 +49,7 @@ def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
         (
             "ratio 4, `keep_stem_resolution` on bicubic thumbnails",
             "",
-            [elpv["bicubic_all_fine"], folds["bicubic_all_fine"]],
+            [elpv["bicubic_all_fine"], folds["bicubic_all_fine"], again["bicubic_all_fine"]],
             [
                 ("", detail["bicubic_all_fine"]),
                 ("10 epochs", longer["bicubic_all_fine"]),
@@ -55,7 +59,7 @@ def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
         (
             "ratio 4, `keep_stem_resolution`: detail hidden by default",
             "97%",
-            [elpv["thumbnet_fine_detail"], folds["thumbnet_fine_detail"]],
+            [elpv["thumbnet_fine_detail"], folds["thumbnet_fine_detail"], again["thumbnet_fine_detail"]],
             [
                 ("", pair["thumbnet_fine_detail"]),
                 ("10 epochs", longer["thumbnet_fine_detail"]),
@@ -105,9 +109,8 @@ def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
             cells += f"; that one at crop share {shown['crop_share']:g}, the default: {share(shown['retention'])}"
         if student.endswith("plain"):
             cells += f"; 12, `loss.em 10`, there: {share(plain_shown['retention'])}"
-        lines.append(
-            f"| {student} | {macs} | {aim} | {'; four splits: '.join(share_kept(found) for found in on_elpv)} | {cells} |"
-        )
+        cells_elpv = "; ".join(said + share_kept(found) for said, found in zip(ROUNDS, on_elpv, strict=False))
+        lines.append(f"| {student} | {macs} | {aim} | {cells_elpv} | {cells} |")
     return [*lines, ""]
 
 
@@ -146,8 +149,7 @@ def _the_downscaler(studies: dict[str, Rows], results: Path) -> list[str]:
     detail, longer = studies["imagenette_detail"], studies["imagenette_detail_long"]
     ours, fine = detail["thumbnet_detail"], studies["imagenette_first_layer"]["thumbnet_fine_detail"]
     elpv = [studies["elpv_detail"][name] for name in ("thumbnet_fine_detail", "thumbnet_detail")]
-    alone = studies["elpv_folds"]["bicubic_cl_kd_fine"]
-    folds, lite1 = (studies[name]["thumbnet_fine_detail"] for name in ("elpv_folds", "elpv_lite1"))
+    folds, alone = (studies["elpv_folds"][name] for name in ("thumbnet_fine_detail", "bicubic_cl_kd_fine"))
     sharper = json.loads((results / "transfer.json").read_text())
     found = sharper["retrieval"]["paired_differences"]["learned - bicubic"]["average_precision"]
     trained = sharper["students"]["paired_differences"]["learned - bicubic"]
@@ -162,10 +164,8 @@ def _the_downscaler(studies: dict[str, Rows], results: Path) -> list[str]:
         f" {points(longer['thumbnet_fine_detail']['difference'])}, {seeds_of(longer['thumbnet_fine_detail'])}),"
         f" {points(ours['difference'])} with `--student.detail_decoder` ({seeds_of(ours)}).",
         "  The aim is one point. Bicubic with `cl` and `kd` alone, the best of the plain students there, was not tried at this compute. On elpv the",
-        f"  two are at {points(elpv[0]['difference'])} and {points(elpv[1]['difference'])}: no difference that its 656 pictures could show. With each quarter of elpv held out",
-        f"  in turn, behind a teacher of its own, the first is at {points(folds['difference'])} on all 2,624 pictures (seed 0; `loss.mm` and learning rate as by",
-        "  default; an interval over pictures: the four trainings differ by more), where bicubic with",
-        f"  `cl` and `kd` alone has {top(alone)} beside {top(folds)}. With Lite1 for Lite0, on the first quarter, {points(lite1['difference'])}.",
+        f"  two are at {points(elpv[0]['difference'])} and {points(elpv[1]['difference'])}: no difference that its 656 pictures could show. Bicubic with `cl` and `kd` alone had",
+        f"  {top(alone)} beside {top(folds)} on all four quarters there (one training each).",
         f"- **What that costs**: as PNG {fine['picture_bytes']:,.0f} and {ours['picture_bytes']:,.0f} bytes, bicubic thumbnails"
         f" {detail['bicubic_all_fine']['picture_bytes']:,.0f}; as lossless WebP {sizes[0]} and {sizes[1]} (first layer,",
         f"  bicubic). ΔE {fine['delta_e']:.1f} and {ours['delta_e']:.1f} from bicubic thumbnails, where 2.3 is just noticeable:"

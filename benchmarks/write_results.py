@@ -94,6 +94,14 @@ def render() -> str:
             study_results.study_of("Solar cells: each quarter held out in turn, behind a teacher of its own"),
         ),
         (
+            "study_elpv_folds_again",
+            study_results.study_of("The same quarters once more: teachers and students trained anew"),
+        ),
+        (
+            "study_elpv_fine_alternatives",
+            study_results.study_of("One of these quarters with learned resizers at the finer student's compute"),
+        ),
+        (
             "study_elpv_lite1",
             study_results.study_of("One of these quarters with another network as teacher and student"),
         ),
