@@ -5,11 +5,11 @@
 Every run makes its own thumbnails of its held-out pictures, stores them, reads them back and classifies them. The first
 run is compared with each other one in the same format, over the same pictures, with a 95% interval from a bootstrap.
 Bytes may differ: read the difference beside both numbers. Runs of one name are those of one recipe on several splits:
-they are pooled. With `--kept`, the first run in that format is compared with the others in every format as well: what
-its bytes buy elsewhere. Writes benchmarks/results/stored_thumbnails.json.
+they are pooled. Writes benchmarks/results/stored_thumbnails.json.
 """
 
 import argparse
+import csv
 import os
 import platform
 import shlex
@@ -42,26 +42,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="finished, on the same pictures; ours first")
     parser.add_argument("--formats", default="png,webp,webp:90,webp:80,jpeg:90,jpeg:75")
-    parser.add_argument("--kept", help="the one of the formats in which the first run's thumbnails would be kept")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "stored_thumbnails.json")
     given = parser.parse_args(arguments)
     formats = {name: parse_format(name) for name in given.formats.split(",")}
-    if given.kept and given.kept not in formats:
-        parser.error(f"--kept {given.kept}: not among --formats {given.formats}")
     found = pooled([(run.name, stored(run, formats)) for run in given.runs])
     first, *others = found
-    splits = {run: answers["splits"] for run, answers in found.items()}
-    if any(counted != splits[first] for counted in splits.values()):
-        parser.error(f"not the same pictures: {splits}; give every recipe's run of every split, in one order")
+    for run, answers in found.items():
+        if answers["pictures"] != found[first]["pictures"]:
+            parser.error(f"{run} and {first} hold out different pictures; give each recipe's splits in one order")
+        if len({*answers["pictures"]}) < len(answers["pictures"]):
+            parser.error(f"several runs are called {run} and hold out the same pictures; give one of them")
     compared = {
         name: {
             "runs": {run: measured(answers, name) for run, answers in found.items()},
-            "paired_differences": {other: apart(found[first], found[other], name, name) for other in others},
-            **(
-                {"paired_with_kept": {other: apart(found[first], found[other], given.kept, name) for other in others}}
-                if given.kept
-                else {}
-            ),
+            "paired_differences": {other: apart(found[first], found[other], name) for other in others},
         }
         for name in formats
     }
@@ -72,9 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "command": shlex.join(words),
             "date": datetime.now(UTC).date().isoformat(),
             "hardware": f"{os.cpu_count()} CPU cores, {platform.machine()}",
-            "pictures": sum(splits[first]),
+            "pictures": sum(map(len, found[first]["pictures"])),
             "first": first,
-            **({"kept": given.kept} if given.kept else {}),
             "formats": compared,
         },
     )
@@ -101,14 +94,17 @@ def stored(run: Path, formats: dict[str, ThumbnailFormat]) -> dict[str, Any]:
                 continue
             read = torch.stack([picture_to_image(decode(content)) for content in contents])
             right[name].append(bundle.logits(read).argmax(dim=1) == batch.label)
+    with RunFolder.open(run).predictions.open(newline="", encoding="utf-8") as file:
+        names = tuple(row["picture"] for row in csv.DictReader(file))
     return {
+        "pictures": names,
         "right": {name: torch.cat(parts).double().numpy() for name, parts in right.items()},
         "bytes": {name: np.array(found) for name, found in sizes.items()},
     }
 
 
 def pooled(found: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """The pictures of all runs of a name, one run after the other, and how many each of them has."""
+    """The pictures of all runs of a name, one run after the other, and the names of each run's."""
     by_name: dict[str, list[dict[str, Any]]] = {}
     for run, answers in found:
         by_name.setdefault(run, []).append(answers)
@@ -116,7 +112,7 @@ def pooled(found: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, dict[str, A
         run: {
             "right": _joined([part["right"] for part in parts]),
             "bytes": _joined([part["bytes"] for part in parts]),
-            "splits": [len(next(iter(part["right"].values()))) for part in parts],
+            "pictures": [part["pictures"] for part in parts],
         }
         for run, parts in by_name.items()
     }
@@ -130,10 +126,9 @@ def measured(answers: dict[str, Any], name: str) -> dict[str, float]:
     return {"top1": float(answers["right"][name].mean()), "bytes": round(float(answers["bytes"][name].mean()))}
 
 
-def apart(ours: dict[str, Any], other: dict[str, Any], ours_in: str, other_in: str) -> dict[str, float]:
-    return asdict(
-        paired_difference(ours["right"][ours_in][None], other["right"][other_in][None], splits=ours["splits"])
-    )
+def apart(ours: dict[str, Any], other: dict[str, Any], name: str) -> dict[str, float]:
+    rights = (answers["right"][name][None] for answers in (ours, other))
+    return asdict(paired_difference(*rights, splits=[len(part) for part in ours["pictures"]]))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-from study_results import Rows, points, share, share_kept
+from study_results import Rows, points, seeds_of, share, share_kept, top
 
+ROUNDS = ("elpv_folds", "elpv_folds_again", "elpv_folds_two_seeds")  # studies of the finer student on quarters of elpv
 TEACHERS_CROP_SHARE = 0.875  # of the study's teacher, EfficientNet-Lite0
 
 
@@ -22,19 +22,20 @@ def in_short(studies: dict[str, Rows], results: Path) -> list[str]:
 
 
 def _what_to_choose(studies: dict[str, Rows], results: Path) -> list[str]:
-    first, again = (studies[name]["thumbnet_fine_detail"] for name in ("elpv_folds", "elpv_folds_again"))
+    first, again, seeds = (studies[name]["thumbnet_fine_detail"] for name in ROUNDS)
     shown = json.loads((results / "crop_shares.json").read_text())["runs"]["thumbnet_fine_detail-seed0"]["rows"]
     photographs = next(row["retention"] for row in shown if row["crop_share"] == TEACHERS_CROP_SHARE)
     plain, ratio2 = studies["elpv_folds"]["thumbnet"], studies["imagenette_ratio2"]["thumbnet_ratio2_fine_detail"]
     return [
         "- **Begin with ratio 4 and `--student.keep_stem_resolution`**: a sixteenth of the pixels, about a quarter of the teacher's MACs.",
-        f"  Kept: {share_kept(first)}, trained again {share_kept(again)}; {share(photographs)}. Keep its thumbnails without loss (PNG, lossless WebP),",
+        f"  Kept: {share_kept(first)}, trained again {share_kept(again)} and, three quarters with two seeds, {share_kept(seeds)};",
+        f"  {share(photographs)}. Keep its thumbnails without loss (PNG, lossless WebP),",
         "  for its downscaler hides detail in them.",
         f"- **Where compute is scarcest, the plain student**: a 13th of the MACs. Kept: {share_kept(plain)};"
         f" {share_kept(studies['imagenette_mixed_views']['thumbnet'])}.",
-        "- **Where nothing may be lost, ratio 2**: plain on solar cells, at a quarter of the MACs"
-        f" ({share_kept(studies['elpv_ratio2']['thumbnet'])} of one quarter of them);",
-        f"  on ImageNet's classes it took `keep_stem_resolution`, the teacher's whole compute ({share_kept(ratio2)}).",
+        "- **Where nothing may be lost, ratio 2**: on ImageNet's classes with `keep_stem_resolution`, the teacher's whole compute",
+        f"  ({share_kept(ratio2)} kept). On solar cells it was not shown to keep more than ratio 4"
+        f" (plain, {share_kept(studies['elpv_ratio2']['thumbnet'])}, one quarter of them).",
     ]
 
 
@@ -42,35 +43,37 @@ def _what_else(studies: dict[str, Rows], results: Path) -> list[str]:
     times = json.loads((results / "reading_and_answering.json").read_text())["milliseconds"]
     picture, thumbnail = times["read pictures"], times["read png"]
     photographs = studies["imagenette_first_layer"]["thumbnet_fine_detail"]["difference"]
-    first, again = (studies[name]["thumbnet_fine_detail"]["difference"] for name in ("elpv_folds", "elpv_folds_again"))
+    first, again, seeds = (studies[name]["thumbnet_fine_detail"]["difference"] for name in ROUNDS)
     return [
         "- **Bicubic thumbnails instead of learned ones** (`--downscaler.kind bicubic`) lost nothing with the plain student. With the finer one the learned",
         f"  ones are ahead by {points(photographs)} points on ImageNet's classes (two seeds). On solar cells one round of four trainings said"
         f" {points(first)}",
-        f"  (over pictures alone), a second {points(again)} (over splits too): a gain is not shown there. Bicubic thumbnails make smaller files,",
+        f"  (over pictures alone), a second {points(again)} (over splits too) and, three quarters with two seeds, {points(seeds)}: no gain is shown there. Bicubic thumbnails make smaller files,",
         "  stand lossy compression and have no tint: choose them where that counts for more.",
-        "- **A smaller network at full size is the better choice** where pictures are read once, from small files, and one with pretrained weights",
-        "  knows your classes (not measured: those of the study start at random, and lose). To read and answer a picture of 224 px took",
+        "- **A smaller network at full size may be the better choice** where pictures are read once, from small files, and one with pretrained weights",
+        "  knows your classes: not measured, those of the study start at random and lose on solar cells. To read and answer a picture of 224 px took",
         f"  {picture + times['smaller_network_fine']:.1f} ms with a network of the finer student's MACs and {picture + times['smaller_network']:.1f} ms with one of"
-        f" the plain one's; from thumbnails it took {thumbnail + times['bicubic_all_fine']:.1f} and {thumbnail + times['bicubic_all']:.1f} ms.",
+        f" the plain one's; from ready thumbnails {thumbnail + times['bicubic_all_fine']:.1f} and {thumbnail + times['bicubic_all']:.1f} ms;",
+        "  making them was not timed.",
     ]
 
 
 def quarters(studies: dict[str, Rows]) -> list[str]:
     """What is ahead of what on solar cells at the finer student's compute, and how much of it chance may be."""
-    first, again = (studies[name]["thumbnet_fine_detail"] for name in ("elpv_folds", "elpv_folds_again"))
+    first, again, seeds = (studies[name]["thumbnet_fine_detail"] for name in ROUNDS)
+    before, teacher = (studies[name]["teacher"] for name in ("elpv_folds", "elpv_folds_again"))
     others = studies["elpv_fine_alternatives"]
-    tops: dict[str, Any] = {
-        name: f"{100 * row['metric']['mean']:.1f}%" for name, row in others.items() if row["metric"]
-    }
+    resizer, muller = others["learned_resizer_all_fine"], others["muller_all_fine"]
+    tops = {name: top(row) for name, row in others.items()}
     return [
         "- **Chance in training is as large as what is looked for, on solar cells.** Each quarter held out in turn, behind a teacher of its own, the finer"
         " student with hidden detail",
-        f"  was at {points(first['difference'])} points beside bicubic thumbnails (an interval over pictures alone, four trainings), and with the same seed, teachers",
-        f"  trained anew and otherwise the same settings at {points(again['difference'])} (over splits as well). With Lite1 for Lite0, on the first quarter,",
-        f"  {points(studies['elpv_lite1']['thumbnet_fine_detail']['difference'])}.",
-        f"- **The best fixed and learned resizers at that compute**, one training each on the first quarter: bicubic {tops['bicubic_all_fine']}, MULLER"
+        f"  was at {points(first['difference'])} points beside bicubic thumbnails (four trainings, an interval over pictures alone); with the same settings and teachers"
+        " trained anew",
+        f"  ({top(teacher)} where they had {top(before)}) at {points(again['difference'])} ({seeds_of(again)}; over splits as well), and with two seeds on three of them",
+        f"  at {points(seeds['difference'])}. With Lite1 for Lite0, on the first quarter, {points(studies['elpv_lite1']['thumbnet_fine_detail']['difference'])}.",
+        f"- **Learned resizers at that compute**, `loss.mm` 100, one training each on the first quarter of the second round: bicubic {tops['bicubic_all_fine']}, MULLER"
         f" {tops['muller_all_fine']}, ThumbNet {tops['thumbnet_fine_detail']}, the learned resizer {tops['learned_resizer_all_fine']}",
-        f"  (its thumbnails at a ΔE of {others['learned_resizer_all_fine']['delta_e']:.0f}, for {others['learned_resizer_all_fine']['downscaler_macs'] / 1e6:.0f} M MACs; MULLER's hardly differ from"
-        f" bicubic ones, ΔE {others['muller_all_fine']['delta_e']:.1f}): no order among the first three shows.",
+        f"  (its thumbnails at a ΔE of {resizer['delta_e']:.0f}, for {resizer['downscaler_macs'] / 1e6:.0f} M MACs; MULLER's hardly differ from"
+        f" bicubic ones, ΔE {muller['delta_e']:.1f}): no order among the four shows.",
     ]

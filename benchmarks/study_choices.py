@@ -27,7 +27,7 @@ def other_choices(studies: dict[str, Rows], results: Path) -> list[str]:
         f"  epochs, one seed, bicubic thumbnails with `keep_stem_resolution` have {top(detail['bicubic_all_fine'])} at 5e-4 and"
         f" {top(imagenette['bicubic_all_fine'])} at 1e-3,",
         f"  the plain student {top(studies['imagenette_lr']['thumbnet'])} and {top(imagenette['thumbnet'])}.",
-        "- **`loss.mm` is 1 in every table here** but those of four splits, as the base of their recipes says; 100 is the default since the naturalness curve"
+        "- **`loss.mm` is 1 in every table here** but those of elpv by quarters, which have 100, as the base of their recipes says; 100 is the default since the naturalness curve"
         " ([0018](decisions/0018-moment-matching-holds.md)).",
     ]
 

@@ -44,7 +44,8 @@ def study_of(title: str) -> Callable[[dict[str, Any]], str]:
     def study(result: dict[str, Any]) -> str:
         seeds = len(result["seeds"])
         counted = f"{seeds} seed{'s' if seeds > 1 else ''}, {result['pictures']:,} held-out pictures"
-        counted += f" of {splits} splits" if (splits := len(result["settings"].get("splits", ()))) else ""
+        splits = len(result["settings"].get("splits", ()))
+        counted += {0: "", 1: " of one quarter"}.get(splits, f" of {splits} splits")
         network = "Lite1" if "efficientnet_lite1" in result["command"] else "Lite0"
         lines = [
             f"## {title}\n",
@@ -134,23 +135,7 @@ def stored_thumbnails(result: dict[str, Any]) -> str:
         cells = [f"{100 * run['top1']:.1f} | {run['bytes']:,}" for run in runs]
         cells += [points(found["paired_differences"][other]) for other in others]
         lines.append(f"| {form} | {' | '.join(cells)} |")
-    if kept := result.get("kept"):
-        lines += _kept_beside_every_format(formats, kept, names)
     return "\n".join([*lines, ""])
-
-
-def _kept_beside_every_format(formats: dict[str, Any], kept: str, names: list[str]) -> list[str]:
-    others = list(formats[kept]["paired_differences"])
-    size = next(run["bytes"] for name, run in formats[kept]["runs"].items() if name not in others)
-    lines = [
-        f"\n{names[0]} kept as {kept} ({size:,} bytes), ahead of the others in the format of the line:\n",
-        f"| format | {' | '.join(f'bytes | ahead of {name}' for name in names[1:])} |",
-        f"| --- | {' | '.join(['---: | ---:'] * len(others))} |",
-    ]
-    for form, found in formats.items():
-        cells = [f"{found['runs'][other]['bytes']:,} | {points(found['paired_with_kept'][other])}" for other in others]
-        lines.append(f"| {form} | {' | '.join(cells)} |")
-    return lines
 
 
 def crop_shares(result: dict[str, Any]) -> str:

@@ -161,39 +161,25 @@ def test_students_are_compared_on_stored_thumbnails_in_every_format(
 
 
 def test_runs_of_one_recipe_on_several_splits_are_pooled(
-    trained_run: Path, same_run_elsewhere: Callable[[str], Path], tmp_path: Path
+    trained_run: Path, same_run_elsewhere: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output = tmp_path / "stored.json"
-    second = same_run_elsewhere(f"split/{trained_run.name}")
-    script("stored_thumbnails").main([str(trained_run), str(second), "--formats", "png", "--output", str(output)])
-    result = json.loads(output.read_text())
-    assert result["pictures"] == 24
-    assert list(result["formats"]["png"]["runs"]) == [trained_run.name]
-    with pytest.raises(SystemExit):  # the other recipe lacks the second split
-        script("stored_thumbnails").main([str(trained_run), str(second), str(same_run_elsewhere("other"))])
-
-
-def test_thumbnails_kept_in_one_format_are_compared_with_others_in_every_format(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def stored(run: Path, formats: dict[str, Any]) -> dict[str, Any]:
-        right = {
-            "ours": {"png": [1, 1, 1, 0], "jpeg:75": [0, 0, 0, 0]},
-            "other": {"png": [1, 0, 1, 0], "jpeg:75": [1, 0, 0, 0]},
-        }
-        found = {name: np.array(right[run.name][name], dtype=np.float64) for name in formats}
-        return {"right": found, "bytes": {name: np.array([2, 4, 2, 4]) for name in formats}}
-
-    module, output = script("stored_thumbnails"), tmp_path / "stored.json"
-    monkeypatch.setattr(module, "stored", stored)
-    module.main(["ours", "other", "--formats", "png,jpeg:75", "--kept", "png", "--output", str(output)])
-    found = json.loads(output.read_text())["formats"]
-    assert found["jpeg:75"]["paired_differences"]["other"]["mean"] == -0.25
-    assert found["jpeg:75"]["paired_with_kept"]["other"]["mean"] == 0.5
-    assert found["png"]["paired_with_kept"]["other"]["mean"] == 0.25
-    assert found["png"]["runs"]["ours"] == {"top1": 0.75, "bytes": 3}
+    first, other = trained_run, same_run_elsewhere("other")
+    second = same_run_elsewhere(f"split/{first.name}")
+    flags = ["--formats", "png", "--output", str(tmp_path / "stored.json")]
+    main = script("stored_thumbnails").main
     with pytest.raises(SystemExit):
-        module.main(["ours", "other", "--formats", "png,jpeg:75", "--kept", "webp"])
+        main([str(first), str(second), *flags])
+    assert "hold out the same pictures; give one of them" in capsys.readouterr().err
+    predictions = second / "predictions.csv"
+    predictions.write_text(predictions.read_text().replace("/", "/of-the-second-split-"))
+    main([str(first), str(second), *flags])
+    result = json.loads((tmp_path / "stored.json").read_text())
+    assert result["pictures"] == 24
+    assert list(result["formats"]["png"]["runs"]) == [first.name]
+    for runs in ([first, second, other], [second, other]):  # one that lacks a split, and one of another split
+        with pytest.raises(SystemExit):
+            main([*map(str, runs), *flags])
+        assert "hold out different pictures; give each recipe's splits" in capsys.readouterr().err
 
 
 def test_a_finished_run_is_measured_at_any_crop_share_beside_its_teacher(trained_run: Path, tmp_path: Path) -> None:

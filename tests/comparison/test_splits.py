@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 from thumbnet import compare
 from thumbnet.cli import main
+from thumbnet.comparison import results, statistics
 from thumbnet.comparison.statistics import paired_difference
 from thumbnet.comparison.study import Comparison
 from thumbnet.errors import ConfigError
@@ -37,18 +39,22 @@ def splits(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def compared(write_recipe: Write, splits: list[str], tmp_path_factory: pytest.TempPathFactory) -> Comparison:
-    """Must not be changed by tests."""
+def question(write_recipe: Write, splits: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What is compared."""
     folder = tmp_path_factory.mktemp("compared")
     recipes = [
         write_recipe(folder, "bicubic", downscaler={"kind": "bicubic"}),
         write_recipe(folder, "thumbnet", lr=0.03, epochs=2),
     ]
-    teacher = write_recipe(folder, "teacher", lr=0.01)
-    output = folder / "out"
-    return compare(
-        recipes=recipes, splits=splits, teacher_recipe=teacher, seeds=SEEDS, ours=["thumbnet"], output=output, **QUICK
-    )
+    teacher, output = write_recipe(folder, "teacher", lr=0.01), folder / "out"
+    asked = {"recipes": recipes, "splits": splits, "teacher_recipe": teacher, "seeds": SEEDS, "ours": ["thumbnet"]}
+    return {**asked, "output": output, **QUICK}
+
+
+@pytest.fixture(scope="module")
+def compared(question: dict[str, Any]) -> Comparison:
+    """Must not be changed by tests."""
+    return compare(**question)
 
 
 def right(folder: Path, who: str) -> np.ndarray:
@@ -95,7 +101,21 @@ def test_differences_are_paired_over_the_pictures_of_all_splits(compared: Compar
         np.stack([pooled(compared.folder, name, seed, "student") for seed in SEEDS]) for name in ("thumbnet", "bicubic")
     )
     assert row.against == "bicubic"
-    assert row.difference == paired_difference(ours, others, splits=(10, 10))
+    assert row.difference == paired_difference(ours, others, splits=(12, 8))
+
+
+@pytest.mark.usefixtures("compared")
+def test_every_interval_draws_the_splits(question: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def noted(asked: Callable[..., Any], *scores: np.ndarray, **settings: Any) -> Any:
+        given.append(settings.get("splits"))
+        return asked(*scores, **settings)
+
+    for name in ("paired_difference", "paired_ratio"):
+        monkeypatch.setattr(results, name, partial(noted, getattr(statistics, name)))
+    compare(**question, train=False)
+    assert given == [(12, 8)] * 5  # retention and drop of both rows, and the difference of ours
 
 
 def test_bytes_and_distances_are_means_over_all_pictures(compared: Comparison) -> None:

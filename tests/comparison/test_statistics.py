@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from thumbnet.comparison import statistics
 from thumbnet.comparison.statistics import paired_difference, paired_ratio, spread
 
 
@@ -59,8 +60,6 @@ def test_it_agrees_with_a_loop_over_resamples() -> None:
 
 
 def test_many_pictures_are_resampled_in_blocks_to_the_same_law(monkeypatch: pytest.MonkeyPatch) -> None:
-    from thumbnet.comparison import statistics
-
     random = np.random.default_rng(0)
     ours, others = random.random((2, 200)), random.random((2, 200))
     whole = paired_difference(ours, others, resamples=3000)
@@ -106,11 +105,18 @@ def test_the_mean_over_splits_is_that_of_all_pictures() -> None:
     found = paired_difference(ours, np.zeros((1, 6)), splits=(3, 3))
     # Every resample draws two splits, whose pictures are all alike: 0, a half or 1.
     assert (found.mean, found.low, found.high) == (0.5, 0.0, 1.0)
-    uneven = paired_difference(ours, np.zeros((1, 6)), splits=(1, 5))
-    assert uneven.mean == 0.5
     ratio = paired_ratio(ours, np.ones((1, 6)), splits=(3, 3))
     assert ratio is not None
     assert (ratio.mean, ratio.low, ratio.high) == (0.5, 0.0, 1.0)
+
+
+def test_splits_weigh_by_their_pictures() -> None:
+    # All right in a split of two pictures, all wrong in one of four: drawn together the mean is a third, not a half.
+    scores = np.array([[[1.0, 1, 0, 0, 0, 0]]])
+    drawn = statistics._resampled(scores, (2, 4), resamples=300, seed=0)
+    assert set(np.unique(drawn.round(3))) == {0.0, 0.333, 1.0}
+    with pytest.raises(ValueError, match="splits of 5 pictures, and scores of 6"):
+        paired_difference(scores[0], scores[0], splits=(1, 4))
 
 
 def test_splits_hold_the_chance_in_training_that_pictures_do_not() -> None:

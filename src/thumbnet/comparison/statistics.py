@@ -7,7 +7,9 @@ where runs differ from picture to picture by chance alone, it errs on the wide s
 pictures' chance alone, and with S seeds the seeds' variance counts as (S − 1)/S of its estimate.
 
 Of several splits each resample draws splits, then seeds and pictures within each drawn one: every split has trainings
-of its own, so splits hold the chance in training as well, even with one seed; K splits count for (K − 1)/K of it.
+of its own, so splits hold the chance in training as well, even with one seed. K splits count for (K − 1)/K of it, so
+where that chance dominates, the interval of four splits holds the truth in 84% of simulated tries, of two in 67%; where
+there is none it is a third too wide, for pictures count twice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -73,6 +75,9 @@ def paired_difference(
         resamples: Draws of the bootstrap.
         seed: Of those draws.
         splits: How many pictures each split has, in their order; empty for one.
+
+    Raises:
+        ValueError: If that is not how many pictures there are.
     """
     differences = (ours - others)[None]
     means = _resampled(differences, splits, resamples, seed)[0]
@@ -98,6 +103,8 @@ def _resampled(
     scores: Float[np.ndarray, "kinds seeds pictures"], splits: Sequence[int], resamples: int, seed: int
 ) -> Float[np.ndarray, "kinds resamples"]:
     """Means of each kind of score, of every resample."""
+    if splits and sum(splits) != scores.shape[2]:
+        raise ValueError(f"splits of {sum(splits)} pictures, and scores of {scores.shape[2]}")
     random = np.random.default_rng(seed)
     parts = np.split(scores, np.cumsum(splits)[:-1], axis=2) if splits else [scores]
     if len(parts) == 1:
