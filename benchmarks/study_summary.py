@@ -174,7 +174,8 @@ def _the_downscaler(studies: dict[str, Rows], results: Path) -> list[str]:
         "  At equal bytes, with a larger bicubic thumbnail beside them, nothing was measured.",
         f"- **Keep such thumbnails without loss** (PNG, lossless WebP): stored as JPEG of quality 90 the differences are"
         f" {_compressed(results, 'stored_thumbnails_fine')}",
-        f"  and {_compressed(results, 'stored_thumbnails')} points, for compression takes the hidden detail away. Training on"
+        f"  and {_compressed(results, 'stored_thumbnails')} points, for compression takes the hidden detail away. On solar",
+        f"  cells, which are smooth, it is {_compressed(results, 'stored_thumbnails_elpv')} (four quarters, over splits as well). Training on"
         " compressed ones was not tried with it.",
         "- **For a plain student a bicubic thumbnail is as good** (`--downscaler.kind bicubic`): no other comparison below shows a gain of the learned",
         "  downscaler in accuracy, and a filter costs less and makes smaller files. On other data and another network",

@@ -97,6 +97,7 @@ def render() -> str:
             "study_elpv_folds_again",
             study_results.study_of("The same quarters once more: teachers and students trained anew"),
         ),
+        ("stored_thumbnails_elpv", study_results.stored_thumbnails),
         ("study_elpv_folds_two_seeds", study_results.study_of("Three of these quarters with a second seed")),
         (
             "study_elpv_fine_alternatives",
