@@ -8,8 +8,8 @@ pictures' chance alone, and with S seeds the seeds' variance counts as (S − 1)
 
 Of several splits each resample draws splits, then seeds and pictures within each drawn one: every split has trainings
 of its own, so splits hold the chance in training as well, even with one seed. K splits count for (K − 1)/K of it, so
-where that chance dominates, the interval of four splits holds the truth in 84% of simulated tries, of two in 67%; where
-there is none it is a third too wide, for pictures count twice.
+where that chance dominates, the interval of four splits holds the truth in 82% of simulated tries, of two in 70%; where
+there is none it is up to a third too wide, for pictures count twice (benchmarks/interval_coverage.py).
 """
 
 from collections.abc import Iterator, Sequence
