@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from thumbnet.run_folder import RunFolder
 
-SHOWN, GAP, CAPTION = 192, 8, 24
+SHOWN, GAP, CAPTION = 192, 8, 36
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,7 +43,7 @@ def draw(runs: Sequence[RunFolder], pictures: int) -> Image.Image:
     columns += [("thumbnail", run.path.resolve().name, run) for run in runs]
     size = (len(columns) * (SHOWN + GAP) + GAP, CAPTION + len(files) * (SHOWN + GAP) + GAP)
     sheet = Image.new("RGB", size, "white")
-    text, font = ImageDraw.Draw(sheet), ImageFont.truetype(findfont("DejaVu Sans"), 12)
+    text = ImageDraw.Draw(sheet)
     for column, (kind, title, run) in enumerate(columns):
         left = GAP + column * (SHOWN + GAP)
         for row, file in enumerate(files):
@@ -51,8 +51,14 @@ def draw(runs: Sequence[RunFolder], pictures: int) -> Image.Image:
                 shown = picture.convert("RGB").resize((SHOWN, SHOWN), Image.Resampling.NEAREST)
                 side = picture.width
             sheet.paste(shown, (left, CAPTION + GAP + row * (SHOWN + GAP)))
-        text.text((left, GAP), f"{title}, {side} px", "black", font)
+        text.multiline_text((left, GAP), f"{title}\n{side} px", "black", _fitting(title), spacing=2)
     return sheet
+
+
+def _fitting(title: str) -> ImageFont.FreeTypeFont:
+    """The largest font, 6 to 12 px, with which a title is no wider than its column."""
+    fonts = [ImageFont.truetype(findfont("DejaVu Sans"), size) for size in range(12, 5, -1)]
+    return next((font for font in fonts if font.getlength(title) <= SHOWN), fonts[-1])
 
 
 def _bytes(file: Path) -> bytes:

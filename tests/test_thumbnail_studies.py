@@ -117,11 +117,18 @@ def test_a_sheet_shows_image_bicubic_and_every_runs_thumbnail(trained_run: Path,
     output = tmp_path / "sheet.png"
     script("sheet").main([str(trained_run), str(trained_run), "--output", str(output), "--pictures", "3"])
     with Image.open(output) as sheet:
-        assert sheet.size == (4 * 200 + 8, 24 + 3 * 200 + 8)
+        assert sheet.size == (4 * 200 + 8, 36 + 3 * 200 + 8)
         # The second and third column are the bicubic and the first run's thumbnail, pixel for pixel.
         with Image.open(trained_run / "samples" / "00-thumbnail.png") as thumbnail:
-            shown = sheet.crop((408, 32, 600, 224)).resize(thumbnail.size, Image.Resampling.NEAREST)
+            shown = sheet.crop((408, 44, 600, 236)).resize(thumbnail.size, Image.Resampling.NEAREST)
             assert shown.tobytes() == thumbnail.tobytes()
+
+
+def test_a_long_name_stays_over_its_own_column() -> None:
+    sheet = script("sheet")
+    name = "learned_resizer_all_fine_first_quarter-seed0"
+    assert sheet._fitting(name).getlength(name) <= sheet.SHOWN
+    assert sheet._fitting("bicubic").size == 12
 
 
 def test_a_sheet_of_runs_on_other_pictures_is_refused(trained_run: Path, tmp_path: Path) -> None:

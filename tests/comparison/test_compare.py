@@ -213,14 +213,18 @@ def test_a_failure_in_training_does_not_stop_the_others(
 
 
 def test_flags_change_every_recipe(write_recipe: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recipe = write_recipe(tmp_path, "one")
+    recipe = write_recipe(tmp_path, "one", loss={"kd": 2.0}, epochs=1)
     changes = ["--set", "epochs=1", "--set", "lr=1e-2", "--set", "loss.kd=0.5", "--set", "downscaler.kind=area"]
     code = main(["compare", recipe, "--seeds", "3", "--output", str(tmp_path / "out"), *changes])
     config = yaml.safe_load((tmp_path / "out" / "one-seed3" / "config.yaml").read_text())
     assert code == 0
     assert (config["epochs"], config["lr"], config["loss"]["kd"], config["seed"]) == (1, 0.01, 0.5, 3)
     assert (config["loss"]["cl"], config["downscaler"]["kind"]) == (1, "area")
-    assert "retention" in capsys.readouterr().out
+    written = capsys.readouterr().out
+    assert "retention" in written
+    assert "one: --set loss.kd=0.5 stands in place of the recipe's own 2.0." in written
+    assert "--set epochs" not in written  # the recipe says the same itself
+    assert "--set downscaler" not in written  # the recipe says nothing of it
 
 
 def test_a_number_is_one_as_train_reads_it(tmp_path: Path, photos: Path) -> None:

@@ -94,6 +94,21 @@ def test_a_row_is_of_the_pictures_of_all_splits(compared: Comparison) -> None:
     assert rows["teacher"].metric.mean == pytest.approx(pooled(compared.folder, "bicubic", 0, "teacher").mean())
 
 
+def test_a_row_knows_what_each_of_its_runs_reached(compared: Comparison) -> None:
+    content = json.loads((compared.folder / "comparison.json").read_text())
+    row = next(row for row in content["rows"] if row["name"] == "thumbnet")
+    assert [(run["split"], run["seed"]) for run in row["runs"]] == [
+        ("first", 0),
+        ("second", 0),
+        ("first", 1),
+        ("second", 1),
+    ]
+    for run in row["runs"]:
+        folder = compared.folder / run["split"] / f"thumbnet-seed{run['seed']}"
+        assert run["student"] == pytest.approx(right(folder, "student").mean())
+        assert run["teacher"] == pytest.approx(right(folder, "teacher").mean())
+
+
 def test_differences_are_paired_over_the_pictures_of_all_splits(compared: Comparison) -> None:
     assert compared.results is not None
     row = next(row for row in compared.results.rows if row.name == "thumbnet")

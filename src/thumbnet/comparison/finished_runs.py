@@ -18,6 +18,23 @@ STUDENT = "student"
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunMetric:
+    """The headline metric of one run.
+
+    Attributes:
+        split: Name of the data that it was trained on, where there are several splits.
+        seed: It was trained with.
+        student: Of the student.
+        teacher: Of the run's teacher on the same pictures; None where it was evaluated without.
+    """
+
+    split: str
+    seed: int
+    student: float
+    teacher: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finished:
     """The runs of one recipe and seed, one for each split, with their results.
 
@@ -27,6 +44,7 @@ class Finished:
         pictures: Names, split by split.
         right: 1 for each picture of which a network says what it should, by the network.
         of_split: How many of the pictures are of each split.
+        metrics: Of each run, in the order of the splits.
     """
 
     runs: tuple[RecipeRun, ...]
@@ -34,6 +52,7 @@ class Finished:
     pictures: tuple[str, ...]
     right: Mapping[str, Float[np.ndarray, " pictures"]] = field(repr=False)
     of_split: tuple[int, ...]
+    metrics: tuple[RunMetric, ...]
 
     @property
     def one(self) -> RecipeRun:
@@ -91,6 +110,8 @@ def notes(finished: Sequence[Finished]) -> tuple[str, ...]:
         found.append(f"{len(finished) - len(known)} runs were evaluated without their teacher")
     if len(Counter(run.right[TEACHER].tobytes() for run in known)) > 1:
         found.append("the runs' teachers do not all say the same; each run is compared with its own")
+    replaced = dict.fromkeys((run.one.recipe.name, each) for run in finished for each in run.one.recipe.replaced)
+    found += [f"{name}: {each}" for name, each in replaced]
     return tuple(found)
 
 
@@ -103,7 +124,20 @@ def _read(one: RecipeRun) -> Finished:
     wanted = said[TEACHER] if evaluation["metric"] == "agreement" and TEACHER in said else said["label"]
     right = {name: (words == wanted).astype(float) for name, words in said.items() if name not in ("picture", "label")}
     pictures = tuple(said["picture"].tolist())
-    return Finished(runs=(one,), evaluation=evaluation, pictures=pictures, right=right, of_split=(len(pictures),))
+    metric = RunMetric(
+        split=one.recipe.split,
+        seed=one.seed,
+        student=headline(evaluation, STUDENT),
+        teacher=headline(evaluation, TEACHER) if TEACHER in evaluation else None,
+    )
+    return Finished(
+        runs=(one,),
+        evaluation=evaluation,
+        pictures=pictures,
+        right=right,
+        of_split=(len(pictures),),
+        metrics=(metric,),
+    )
 
 
 def _pooled(parts: Sequence[Finished]) -> Finished:
@@ -117,6 +151,7 @@ def _pooled(parts: Sequence[Finished]) -> Finished:
         pictures=tuple(f"{part.one.recipe.split}/{name}" for part in parts for name in part.pictures),
         right={name: np.concatenate([part.right[name] for part in parts]) for name in known},
         of_split=tuple(len(part.pictures) for part in parts),
+        metrics=tuple(metric for part in parts for metric in part.metrics),
     )
 
 

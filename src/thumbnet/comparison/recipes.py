@@ -28,6 +28,7 @@ class Recipe:
         settings: With the seed and the output left open.
         impossible: Why it cannot run, in one line, where that is known before any training.
         split: Name of the data that it is trained on, where there are several splits; its runs lie in a folder of it.
+        replaced: What `--set` says in place of the recipe's own word, a clause each.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Recipe:
     settings: TrainSettings | None
     impossible: str | None = None
     split: str = ""
+    replaced: tuple[str, ...] = ()
 
 
 def read_recipes(settings: CompareSettings, teacher_weights: str | None, split: str | None = None) -> list[Recipe]:
@@ -79,6 +81,7 @@ def read_recipes(settings: CompareSettings, teacher_weights: str | None, split: 
             kind=kinds.get(name, "alternative"),  # type: ignore[arg-type]
             settings=read_recipe(file, changes, base),
             split=split_name(split) if split else "",
+            replaced=replaced_by_set(file, settings.set, changes),
         )
         for name, file in files.items()
     ]
@@ -104,6 +107,17 @@ def read_recipe(file: Path, changes: Mapping[str, Any], base: Path | None = None
         return settings_from_dict(values)
     except ConfigError as error:
         raise ConfigError(f"recipe {file}: {error}") from error
+
+
+def replaced_by_set(file: Path, given: Sequence[str], changes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where `--set` says something else than the recipe itself: such a row is no longer what the recipe describes."""
+    own, found = _read_values(file), []
+    for name in dict.fromkeys(entry.partition("=")[0].replace("-", "_") for entry in given):
+        group, _, last = name.rpartition(".")
+        values = own.get(group) if group else own
+        if isinstance(values, dict) and last in values and values[last] != changes[name]:
+            found.append(f"--set {name}={changes[name]} stands in place of the recipe's own {values[last]}")
+    return tuple(found)
 
 
 def _read_values(file: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from thumbnet.comparison.finished_runs import STUDENT, Finished, headline, notes, read_finished
+from thumbnet.comparison.finished_runs import STUDENT, Finished, RunMetric, headline, notes, read_finished
 from thumbnet.comparison.recipes import TEACHER, UNTRAINED, Kind
 from thumbnet.comparison.runs import RecipeRun
 from thumbnet.comparison.statistics import Interval, Spread, paired_difference, paired_ratio, spread
@@ -43,6 +43,7 @@ class Row:
         against: Name of the best alternative at about equal MACs.
         difference: Paired difference to it.
         seeds: Those with a result.
+        runs: What each run behind the row reached, by split and seed; in comparison.json only.
         failures: A reason for each run without one.
     """
 
@@ -62,6 +63,7 @@ class Row:
     against: str | None = None
     difference: Interval | None = None
     seeds: tuple[int, ...] = ()
+    runs: tuple[RunMetric, ...] = ()
     failures: tuple[str, ...] = ()
 
     @property
@@ -161,6 +163,7 @@ def _row(runs: Sequence[RecipeRun], finished: Sequence[Finished], metric: str) -
         delta_e=_mean_naturalness(evaluations, "delta_e"),
         hours=sum(run.hours for run in finished),
         seeds=tuple(run.one.seed for run in finished),
+        runs=tuple(metric for run in finished for metric in run.metrics),
     )
 
 
