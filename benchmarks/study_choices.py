@@ -1,4 +1,4 @@
-"""What the studies say of other networks, the learning rate and the losses, and what did not run."""
+"""What the studies say of other networks, the learning rate and the losses, and what is not known."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,9 @@ from pathlib import Path
 from study_results import Rows, points, top
 
 
-def other_choices(studies: dict[str, Rows], results: Path) -> list[str]:
-    """Other networks, the learning rate, the weight of moment matching."""
-    elpv, imagenette = studies["elpv"], studies["imagenette"]
-    detail = studies["imagenette_detail"]
+def other_networks(studies: dict[str, Rows], results: Path) -> list[str]:
+    """A smaller or a pruned one, and what reading and answering takes."""
+    elpv, detail = studies["elpv"], studies["imagenette_detail"]
     return [
         "- **A smaller or a pruned network** at full size was not ahead at about equal compute. On elpv a smaller one from a random start has"
         f" {top(elpv['smaller_network'])},",
@@ -22,6 +21,13 @@ def other_choices(studies: dict[str, Rows], results: Path) -> list[str]:
         f"  {top(detail['thumbnet_fine_detail'])}; at 5e-4, where decision 0017 gives what was cut 1e-3, and longer schedules were not tried. Nor was a smaller",
         "  network with pretrained weights: where there is one for the classes, compare it first.",
         *_read_and_answered(results),
+    ]
+
+
+def training(studies: dict[str, Rows]) -> list[str]:
+    """The learning rate, and the weight of moment matching."""
+    imagenette, detail = studies["imagenette"], studies["imagenette_detail"]
+    return [
         "- **The learning rate** follows the student's distance from its teacher by default ([0017](decisions/0017-learning-rate-by-distance.md)):"
         " on Imagenette, six",
         f"  epochs, one seed, bicubic thumbnails with `keep_stem_resolution` have {top(detail['bicubic_all_fine'])} at 5e-4 and"
@@ -33,7 +39,7 @@ def other_choices(studies: dict[str, Rows], results: Path) -> list[str]:
 
 
 def losses(studies: dict[str, Rows]) -> list[str]:
-    """What each loss is worth, and what nobody knows."""
+    """What each loss is worth."""
     plain, elpv = studies["imagenette_alternatives"], studies["elpv"]
     progressive, direct = (
         studies[name]["thumbnet_fine_detail"] for name in ("imagenette_progressive", "imagenette_detail_long")
@@ -60,14 +66,20 @@ def losses(studies: dict[str, Rows]) -> list[str]:
         f"- **A heavier `loss.em`** (10 instead of 2) changes little for the finer student with the detail start: {top(heavier)}",
         f"  where it had {top(direct)}, with thumbnails that are further from bicubic ones (ΔE {heavier['delta_e']:.1f} and"
         f" {direct['delta_e']:.1f}; one seed each, ten epochs).",
-        "- **Not known yet**: most rows have one or two seeds, and most of elpv one split; other networks than Lite0 and Lite1 as teachers of a study;",
-        "  ratio 8; latency; bounds on Imagenette and `upsampled` anywhere; larger temperatures, several taps, stochastic depth, other",
-        "  averages and weight decays; sides that shrink, for the plain student; hundreds of epochs.",
     ]
 
 
-def not_run(studies: dict[str, Rows]) -> list[str]:
-    """The recipes that no table has a row of, by data set."""
+def unknown(studies: dict[str, Rows]) -> list[str]:
+    """What nobody knows yet, and the recipes that no table has a row of."""
+    return [
+        "- **Not known yet**: most rows have one or two seeds, and most of elpv one split; other networks than Lite0 and Lite1 as teachers of a study;",
+        "  ratio 8; latency; bounds on Imagenette and `upsampled` anywhere; larger temperatures, several taps, stochastic depth, other",
+        "  averages and weight decays; sides that shrink, for the plain student; hundreds of epochs.",
+        *_not_run(studies),
+    ]
+
+
+def _not_run(studies: dict[str, Rows]) -> list[str]:
     recipes = [file.stem for file in sorted((Path(__file__).parent.parent / "recipes" / "study").glob("*.yaml"))]
     lines = []
     for data, shown in (("elpv", "elpv"), ("imagenette", "Imagenette")):

@@ -124,17 +124,20 @@ def stored_thumbnails(result: dict[str, Any]) -> str:
     first, formats = result["first"], result["formats"]
     others = [run for run in next(iter(formats.values()))["runs"] if run != first]
     names = [run.rpartition("-seed")[0] for run in (first, *others)]
+    ahead = [f"ahead of {name}" for name in names[1:]]
+    compared = f"; {names[0]} ahead by points [95% interval]" if others else ""
+    headings = [column for name in names for column in (name, "bytes")]
     lines = [
-        "### The same students on stored thumbnails\n",
-        f"Top-1 and bytes of a thumbnail in each format, none trained on compressed ones; {names[0]} ahead by points [95% interval].\n",
-        f"| format | {' | '.join(f'{name} | bytes' for name in names)} | {' | '.join(f'ahead of {name}' for name in names[1:])} |",
-        f"| --- | {' | '.join(['---: | ---:'] * len(names))} | {' | '.join(['---:'] * len(others))} |",
+        f"### The same {'students' if others else 'student'} on stored thumbnails\n",
+        f"Top-1 and bytes of a thumbnail in each format, none trained on compressed ones{compared}.\n",
+        f"| {' | '.join(('format', *headings, *ahead))} |",
+        f"| --- |{' ---: |' * len(headings + ahead)}",
     ]
     for form, found in formats.items():
         runs = [found["runs"][run] for run in (first, *others)]
-        cells = [f"{100 * run['top1']:.1f} | {run['bytes']:,}" for run in runs]
+        cells = [form, *(f"{100 * run['top1']:.1f} | {run['bytes']:,}" for run in runs)]
         cells += [points(found["paired_differences"][other]) for other in others]
-        lines.append(f"| {form} | {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 

@@ -18,13 +18,18 @@ def known_so_far(results: Path) -> str:
     parts = (
         study_advice.in_short(studies, results),
         _shares(studies, results),
+        ["### Ratio, compute and bytes\n"],
         _where_it_is_worth_it(studies, results),
+        study_choices.other_networks(studies, results),
+        ["\n### What the learned downscaler is worth\n"],
         _the_downscaler(studies, results),
         study_advice.quarters(studies),
+        ["\n### What training learns from\n"],
         _shown(results),
-        study_choices.other_choices(studies, results),
+        study_choices.training(studies),
         study_choices.losses(studies),
-        study_choices.not_run(studies),
+        ["\n### What is not known\n"],
+        study_choices.unknown(studies),
     )
     return "\n".join(line for part in parts for line in part)
 
