@@ -26,13 +26,15 @@ def _what_to_choose(studies: dict[str, Rows], results: Path) -> list[str]:
     shown = json.loads((results / "crop_shares.json").read_text())["runs"]["thumbnet_fine_detail-seed0"]["rows"]
     photographs = next(row["retention"] for row in shown if row["crop_share"] == TEACHERS_CROP_SHARE)
     plain, ratio2 = studies["elpv_folds"]["thumbnet"], studies["imagenette_ratio2"]["thumbnet_ratio2_fine_detail"]
+    defaults, mixed = (studies[f"imagenette_{name}"]["thumbnet"] for name in ("defaults", "mixed_views"))
     return [
         "- **Begin with ratio 4 and `--student.keep_stem_resolution`**: a sixteenth of the pixels, about a quarter of the teacher's MACs.",
         f"  Kept: {share_kept(first)}, trained again {share_kept(again)} and, three quarters with two seeds, {share_kept(seeds)};",
         f"  {share(photographs)}. Keep its thumbnails without loss (PNG, lossless WebP),",
         "  for its downscaler hides detail in them.",
         f"- **Where compute is scarcest, the plain student**: a 13th of the MACs. Kept: {share_kept(plain)};"
-        f" {share_kept(studies['imagenette_mixed_views']['thumbnet'])}.",
+        f" {share_kept(defaults)} by the defaults,",
+        f"  {share_kept(mixed)} with other settings.",
         "- **Where nothing may be lost, ratio 2**: on ImageNet's classes with `keep_stem_resolution`, the teacher's whole compute",
         f"  ({share_kept(ratio2)} kept). On solar cells it was not shown to keep more than ratio 4"
         f" (plain, {share_kept(studies['elpv_ratio2']['thumbnet'])}, one quarter of them).",

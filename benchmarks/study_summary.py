@@ -26,6 +26,7 @@ def known_so_far(results: Path) -> str:
         study_advice.quarters(studies),
         ["\n### What training learns from\n"],
         _shown(results),
+        study_choices.plain_students(studies),
         study_choices.training(studies),
         study_choices.losses(studies),
         ["\n### What is not known\n"],
@@ -89,6 +90,7 @@ def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
                     f"the same with `loss.em 10` and mixed views, at crop share {TEACHERS_CROP_SHARE:g}, the default",
                     studies["imagenette_mixed_views"]["thumbnet"],
                 ),
+                ("the defaults, 30 epochs of fresh views", studies["imagenette_defaults"]["thumbnet"]),
             ],
         ),
     )

@@ -79,6 +79,10 @@ def render() -> str:
             ),
         ),
         (
+            "study_imagenette_defaults",
+            study_results.study_of("The plain student by the defaults alone: 30 epochs of fresh views, `loss.mm 100`"),
+        ),
+        (
             "study_imagenette_ratio2",
             study_results.study_of("Ratio 2 with the teacher's whole compute: three epochs on four views at 2.5e-4"),
         ),

@@ -29,6 +29,7 @@ def kept(share: float, limits: Mapping[str, float]) -> str:
     [
         ("elpv_folds", "thumbnet"),
         ("elpv_folds_two_seeds", "thumbnet_fine_detail"),
+        ("imagenette_defaults", "thumbnet"),
         ("imagenette_mixed_views", "thumbnet"),
         ("imagenette_ratio2", "thumbnet_ratio2_fine_detail"),
     ],
