@@ -30,11 +30,11 @@ def _what_to_choose(studies: dict[str, Rows], results: Path) -> list[str]:
     return [
         "- **Begin with ratio 4 and `--student.keep_stem_resolution`**: a sixteenth of the pixels, about a quarter of the teacher's MACs.",
         f"  Kept: {share_kept(first)}, trained again {share_kept(again)} and, three quarters with two seeds, {share_kept(seeds)};",
-        f"  {share(photographs)}. Keep its thumbnails without loss (PNG, lossless WebP),",
+        f"  {share(photographs)} (begun at ratio 2, `loss.mm 1`). Keep its thumbnails without loss (PNG, lossless WebP),",
         "  for its downscaler hides detail in them.",
         f"- **Where compute is scarcest, the plain student**: a 13th of the MACs. Kept: {share_kept(plain)};"
-        f" {share_kept(defaults)} by the defaults,",
-        f"  {share_kept(mixed)} with other settings.",
+        f" {share_kept(defaults)}",
+        f"  (by the defaults alone; {share_kept(mixed)} with mixed views and `loss.em 10`).",
         "- **Where nothing may be lost, ratio 2**: on ImageNet's classes with `keep_stem_resolution`, the teacher's whole compute",
         f"  ({share_kept(ratio2)} kept). On solar cells it was not shown to keep more than ratio 4"
         f" (plain, {share_kept(studies['elpv_ratio2']['thumbnet'])}, one quarter of them).",
@@ -58,6 +58,27 @@ def _what_else(studies: dict[str, Rows], results: Path) -> list[str]:
         f" the plain one's; from ready thumbnails {thumbnail + times['bicubic_all_fine']:.1f} and {thumbnail + times['bicubic_all']:.1f} ms;",
         "  making them was not timed.",
     ]
+
+
+def equal_bytes(results: Path) -> list[str]:
+    """A learned thumbnail without loss beside larger and smaller bicubic ones with loss, the student's compute equal."""
+    fine, larger = (
+        json.loads((results / f"stored_thumbnails_{name}.json").read_text())["formats"] for name in ("fine", "ratio2")
+    )
+    table = (
+        ("hidden detail, ratio 4", fine, "thumbnet_fine_detail-seed0", ("webp", "webp:90")),
+        ("bicubic, ratio 4", fine, "bicubic_all_fine-seed0", ("webp", "webp:90")),
+        ("bicubic, ratio 2", larger, "bicubic_all_ratio2-seed0", tuple(larger)),
+    )
+    lines = [
+        "",
+        "| thumbnails on Imagenette, student of 106 M MACs | stored as | bytes | top-1 |",
+        "| --- | --- | ---: | ---: |",
+    ]
+    for thumbnails, formats, run, kinds in table:
+        found = ((kind, formats[kind]["runs"][run]) for kind in kinds)
+        lines += [f"| {thumbnails} | {kind} | {one['bytes']:,} | {100 * one['top1']:.1f}% |" for kind, one in found]
+    return [*lines, ""]
 
 
 def quarters(studies: dict[str, Rows]) -> list[str]:

@@ -24,7 +24,7 @@ def known_so_far(results: Path) -> str:
         ["\n### What the learned downscaler is worth\n"],
         _the_downscaler(studies, results),
         study_advice.quarters(studies),
-        ["\n### What training learns from\n"],
+        ["\n### Pictures, schedules, losses\n"],
         _shown(results),
         study_choices.plain_students(studies),
         study_choices.training(studies),
@@ -116,7 +116,7 @@ def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
         if aim == "97%":
             cells += f"; that one at crop share {shown['crop_share']:g}, the default: {share(shown['retention'])}"
         if student.endswith("plain"):
-            cells += f"; 12, `loss.em 10`, there: {share(plain_shown['retention'])}"
+            cells += f"; 12, `loss.em 10`, at crop share {TEACHERS_CROP_SHARE:g}: {share(plain_shown['retention'])}"
         cells_elpv = "; ".join(said + share_kept(found) for said, found in zip(ROUNDS, on_elpv, strict=False))
         lines.append(f"| {student} | {macs} | {aim} | {cells_elpv} | {cells} |")
     return [*lines, ""]
@@ -203,7 +203,7 @@ def _shown(results: Path) -> list[str]:
         for name, run in (("crop_shares", "thumbnet_fine_detail-seed0"), ("crop_shares_plain", "thumbnet-seed0"))
     )
     return [
-        "- **How much of the picture is shown.** The tables on Imagenette show the whole picture. The teacher's own crop share, which is the default,"
+        "- **How much of the picture is shown.** The tables on Imagenette show the whole picture, but for those of the default crop share. The teacher's own crop share, which is the default,"
         f" is {TEACHERS_CROP_SHARE:g}:",
         f"  there the finer student with the detail start (4 epochs at ratio 2, then 10) has {_top_at(fine)}, it keeps {share(fine[1]['retention'])} instead of",
         f"  {share(fine[0]['retention'])}; a plain student (12 epochs, `loss.em 10`) {_top_at(plain)}, it keeps {share(plain[1]['retention'])} instead of {share(plain[0]['retention'])}.",

@@ -51,6 +51,11 @@ def render() -> str:
         ("stored_thumbnails", study_results.stored_thumbnails),
         ("stored_thumbnails_fine", study_results.stored_thumbnails),
         (
+            "study_imagenette_ratio2_bicubic",
+            study_results.study_of("The same compute from bicubic thumbnails of ratio 2"),
+        ),
+        ("stored_thumbnails_ratio2", study_results.stored_thumbnails),
+        (
             "naturalness_imagenette",
             study_results.naturalness_of("What naturalness costs the same student", "naturalness_imagenette"),
         ),

@@ -13,7 +13,6 @@ import yaml
 from thumbnet import compare
 from thumbnet.cli import main
 from thumbnet.comparison import runs as comparison_runs
-from thumbnet.comparison.recipes import read_recipe
 from thumbnet.comparison.study import Comparison
 from thumbnet.errors import ConfigError, DataError, TrainingError
 
@@ -223,16 +222,7 @@ def test_flags_change_every_recipe(write_recipe: Write, tmp_path: Path, capsys: 
     written = capsys.readouterr().out
     assert "retention" in written
     assert "one: --set loss.kd=0.5 stands in place of the recipe's own 2.0." in written
-    assert "--set epochs" not in written  # the recipe says the same itself
-    assert "--set downscaler" not in written  # the recipe says nothing of it
-
-
-def test_a_number_is_one_as_train_reads_it(tmp_path: Path, photos: Path) -> None:
-    recipe, base = tmp_path / "one.yaml", tmp_path / "base.yaml"
-    recipe.write_text("lr: 1e-3\noptimizer: {weight_decay: 5.E2}\n")
-    base.write_text(f"teacher: timm/test_resnet\ndata: '{photos}'\nloss: {{kd: -0e0}}\n")
-    read = read_recipe(recipe, {}, base)
-    assert (read.lr, read.optimizer.weight_decay, read.loss.kd, read.teacher) == (0.001, 500.0, 0.0, "timm/test_resnet")
+    assert "--set epochs" not in written
 
 
 def test_without_training_what_is_finished_is_compared(
@@ -257,18 +247,6 @@ def test_what_would_fail_every_run_is_said_before_the_first(recipes: list[str], 
     with pytest.raises(ConfigError, match=r"teacher_weights: no file at absent\.safetensors"):
         compare(recipes=recipes, output=tmp_path / "out", teacher_weights="absent.safetensors", **SETTINGS)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_recipe_may_hold_only_what_makes_it_different(tmp_path: Path) -> None:
-    base, recipe = tmp_path / "base.yaml", tmp_path / "mine.yaml"
-    shared = {"teacher": "timm/resnet18", "data": "photos", "epochs": 7, "loss": {"kd": 3.0, "fm": 0.0}}
-    base.write_text(yaml.safe_dump(shared))
-    recipe.write_text(yaml.safe_dump({"epochs": 2, "loss": {"fm": 0.25}}))
-    found = read_recipe(recipe, {"loss.mm": 0.0}, base)
-    assert (found.teacher, found.epochs) == ("timm/resnet18", 2)
-    assert (found.loss.kd, found.loss.fm, found.loss.mm) == (3.0, 0.25, 0.0)
-    with pytest.raises(ConfigError, match=r"recipe .*absent\.yaml cannot be read"):
-        read_recipe(recipe, {}, tmp_path / "absent.yaml")
 
 
 def test_a_bound_and_a_full_size_student_have_rows_of_their_own(write_recipe: Write, tmp_path: Path) -> None:

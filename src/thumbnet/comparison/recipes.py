@@ -1,6 +1,7 @@
 """Recipes: YAML files to the settings of runs, each with a name."""
 
 import fnmatch
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -116,7 +117,8 @@ def replaced_by_set(file: Path, given: Sequence[str], changes: Mapping[str, Any]
         group, _, last = name.rpartition(".")
         values = own.get(group) if group else own
         if isinstance(values, dict) and last in values and values[last] != changes[name]:
-            found.append(f"--set {name}={changes[name]} stands in place of the recipe's own {values[last]}")
+            said, word = (json.dumps(value, default=str) for value in (changes[name], values[last]))
+            found.append(f"--set {name}={said} stands in place of the recipe's own {word}")
     return tuple(found)
 
 
