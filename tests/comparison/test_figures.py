@@ -2,7 +2,11 @@
 
 from dataclasses import replace
 
-from thumbnet.comparison.figures import front, pareto_pictures
+import pytest
+from matplotlib.figure import Figure
+
+from thumbnet.comparison import figures
+from thumbnet.comparison.figures import Panel, front, pareto_pictures
 from thumbnet.comparison.results import Results, Row
 from thumbnet.comparison.statistics import spread
 
@@ -30,3 +34,12 @@ def test_accuracy_is_drawn_against_naturalness_where_any_thumbnail_differs_from_
         for other in (learned, replace(bicubic, name="again"))
     ]
     assert names == [["pareto_naturalness.png"], []]
+
+
+@pytest.mark.parametrize("costs", [(6_463, 10_509), (2_500, 34_428), (29e6, 384e6)])
+def test_a_logarithmic_axis_shows_at_least_two_costs(costs: tuple[float, float]) -> None:
+    axes = Figure().subplots()
+    axes.plot(costs, (0.9, 1.0))
+    figures._scale(axes, Panel(label="bytes a picture", cost=lambda row: row.picture_bytes))
+    low, high = axes.get_xlim()
+    assert len([tick for tick in axes.get_xticks() if low <= tick <= high]) >= 2

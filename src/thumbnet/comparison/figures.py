@@ -24,6 +24,8 @@ _LEGEND = {
     "bound": "bounds",
     "reference": "teacher",
 }
+# Ticks of a logarithmic axis in each decade: costs that lie close together need all digits, or few would show.
+_FEW_TICKS, _ALL_TICKS, _CLOSE_TOGETHER = (1.0, 2.0, 5.0), tuple(range(1, 10)), 5
 # Where a label may go from its point, in typographic points, and how it is aligned there; the first that is free wins.
 _PLACES = (
     (8, 3, "left", "bottom"),
@@ -129,7 +131,8 @@ def _scale(axes: Axes, panel: Panel) -> None:
         axes.set_xlabel(panel.label)
         return
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=_FEW_TICKS if high > _CLOSE_TOGETHER * low else _ALL_TICKS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: quantity(cost)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(f"{panel.label} (logarithmic)")
