@@ -271,3 +271,24 @@ def test_runs_on_different_pictures_are_not_compared(write_recipe: Write, photos
     ]
     with pytest.raises(DataError, match=r"evaluated on different pictures; .*--data"):
         compare(recipes=recipes, output=tmp_path / "out", timing_rounds=0, quiet=True)
+
+
+def test_a_bound_stands_beside_the_best_alternative_of_no_more_macs(write_recipe: Write, tmp_path: Path) -> None:
+    recipes = [
+        write_recipe(tmp_path, "plain", downscaler={"kind": "bicubic"}),
+        write_recipe(tmp_path, "upsampled", downscaler={"kind": "bicubic"}, student={"upsample": True}),
+    ]
+    for bounds, held_against in (
+        (["upsampled"], "plain"),
+        ([], None),  # nobody's bound: their MACs are not equal
+        (["plain"], None),  # the other one costs more than this bound
+    ):
+        found = compare(
+            recipes=recipes, output=tmp_path / "out", bounds=bounds, seeds=(0,), timing_rounds=0, quiet=True
+        )
+        assert found.results is not None
+        rows = {row.name: row for row in found.results.rows}
+        assert rows["plain"].against is None
+        assert rows["upsampled"].against == held_against
+        assert (rows["upsampled"].difference is not None) == (held_against is not None)
+        assert any("of no more MACs" in note for note in found.notes) == (held_against is not None)

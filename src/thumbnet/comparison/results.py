@@ -40,7 +40,7 @@ class Row:
         picture_bytes: Of what is stored: the thumbnail as PNG, for the teacher the picture as it came.
         ssim, delta_e: Similarity and colour difference of thumbnails to bicubic ones; None where there are none.
         hours: Spent in training epochs.
-        against: Name of the best alternative at about equal MACs.
+        against: Name of the best alternative at about equal MACs; of a bound, at no more.
         difference: Paired difference to it.
         seeds: Those with a result.
         runs: What each run behind the row reached, by split and seed; in comparison.json only.
@@ -183,26 +183,32 @@ def _mean_naturalness(evaluations: Sequence[Mapping[str, Any]], name: str) -> fl
 def _against_best(
     row: Row, alternatives: Sequence[Row], finished: Mapping[str, Sequence[Finished]], equal_by: EqualBy
 ) -> Row:
-    """The row with its paired difference to the best alternative of about equal MACs, over the seeds that both have."""
+    """The row with its paired difference to the best alternative it is held against, over the seeds that both have."""
     if row.metric is None:
         return row
-    equal = [
+    candidates = [
         other
         for other in alternatives
-        if other.name != row.name and other.metric and _equal(row, other, equal_by) and {*row.seeds} & {*other.seeds}
+        if other.name != row.name
+        and other.metric
+        and _held_against(row, other, equal_by)
+        and {*row.seeds} & {*other.seeds}
     ]
-    if not equal:
+    if not candidates:
         return row
-    best = max(equal, key=lambda other: other.metric.mean if other.metric else 0.0)
+    best = max(candidates, key=lambda other: other.metric.mean if other.metric else 0.0)
     common = {*row.seeds} & {*best.seeds}
     ours, others = ([run for run in finished[name] if run.one.seed in common] for name in (row.name, best.name))
     difference = paired_difference(_stack(ours, STUDENT), _stack(others, STUDENT), splits=ours[0].of_split)
     return replace(row, against=best.name, difference=difference)
 
 
-def _equal(row: Row, other: Row, equal_by: EqualBy) -> bool:
-    macs = [one.student_macs if equal_by == "student" else one.total_macs for one in (row, other)]
-    return bool(macs[0] and macs[1]) and max(macs) <= (1 + EQUAL_WITHIN) * min(macs)  # type: ignore[type-var,operator]
+def _held_against(row: Row, other: Row, equal_by: EqualBy) -> bool:
+    own, others = (one.student_macs if equal_by == "student" else one.total_macs for one in (row, other))
+    if not own or not others:
+        return False
+    # A bound costs what nobody would pay: what it shows is how far the cheaper ones could still go.
+    return others <= (1 + EQUAL_WITHIN) * own and (row.kind == "bound" or own <= (1 + EQUAL_WITHIN) * others)
 
 
 def _references(finished: Sequence[Finished]) -> list[Row]:

@@ -80,6 +80,8 @@ def reading_notes(results: Results, equal_by: EqualBy, device: str) -> tuple[str
         f"The best alternative is the one of highest mean among those whose MACs ({counted}) are within "
         f"{EQUAL_WITHIN:.0%} of the row's.",
     ]
+    if any(row.kind == "bound" and row.against for row in results.rows):
+        notes.append("A bound, which nobody would use, stands beside the best alternative of no more MACs.")
     if results.paired_on == "exact_match":
         notes.append(
             "Differences compare, picture by picture, whether exactly the right labels were given: average precision "
