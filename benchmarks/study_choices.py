@@ -85,7 +85,7 @@ def unknown(studies: dict[str, Rows]) -> list[str]:
     """What nobody knows yet, and the recipes that no table has a row of."""
     return [
         "- **Not known yet**: most rows have one or two seeds, and most of elpv one split; other networks than Lite0 and Lite1 as teachers of a study;",
-        "  ratio 8; latency of single pictures; bounds on Imagenette and `upsampled` anywhere; larger temperatures, several taps, stochastic depth, other",
+        "  ratio 8; latency of single pictures; `upsampled` on elpv, bounds at ratio 2; larger temperatures, several taps, stochastic depth, other",
         "  averages and weight decays; sides that shrink, for the plain student; hundreds of epochs.",
         *_not_run(studies),
     ]

@@ -22,6 +22,7 @@ def known_so_far(results: Path) -> str:
         _where_it_is_worth_it(studies, results),
         study_choices.other_networks(studies, results),
         ["\n### What the learned downscaler is worth\n"],
+        _what_could_be_won(studies),
         _the_downscaler(studies, results),
         study_advice.quarters(studies),
         ["\n### Pictures, schedules, losses\n"],
@@ -151,13 +152,34 @@ def _where_it_is_worth_it(studies: dict[str, Rows], results: Path) -> list[str]:
         "  (one seed; on elpv within the noise), for thumbnails of four times the pixels"
         f" ({ratio2['picture_bytes']:,.0f} bytes as PNG, {filtered['picture_bytes']:,.0f} at ratio 4).",
         f"  That is the ratio's gain, not the downscaler's: with bicubic thumbnails of ratio 2 it is {top(larger)}, with learned ones {top(ratio2)} (one seed each, not",
-        "  compared in pairs). It suggests how much a downscaler could win back at ratio 4; neither bound was measured on Imagenette.",
+        "  compared in pairs). How much a downscaler could win back at ratio 4 is said by the bounds below.",
         *study_advice.equal_bytes(results),
+    ]
+
+
+def _what_could_be_won(studies: dict[str, Rows]) -> list[str]:
+    bounds, elpv = studies["imagenette_bounds"], studies["elpv"]
+    fine, plain = bounds["all_information_fine"], bounds["all_information"]
+    bicubic, ours = bounds["bicubic_all_fine"], bounds["thumbnet_fine_detail"]
+    whole = studies["imagenette_upsampled"]["upsampled"]
+    macs = [f"{row['student_macs'] / 1e6:.0f}" for row in (fine, bicubic, whole)]
+    return [
+        "- **What there is to win at ratio 4**, on Imagenette (six epochs, two views, one training each). A finer student that is handed every pixel"
+        f" of the picture has {top(fine)}, for {macs[0]} M MACs,",
+        f"  on bicubic thumbnails {top(bicubic)}, for {macs[1]} M. Those {points(fine['difference'])} points are what any downscaler could give it, as far as"
+        f" training reached; hidden detail has {top(ours)} there,",
+        f"  {points(ours['difference'])} points. **So the aim of one point ahead is nearly all that there is, and ThumbNet has about half of it.** The plain student has"
+        f" {top(plain)} with every pixel;",
+        f"  from thumbnails it had {top(studies['imagenette_lr']['thumbnet'])} with those settings (another day): its compute bounds it, not what it is shown. The teacher's whole compute on the bicubic",
+        f"  thumbnail, enlarged (`upsampled`, {macs[2]} M), has {top(whole)} (keeps {share_kept(whole)}) after three epochs at 2.5e-4: compute is worth more there than every pixel.",
+        f"  On elpv every pixel gives the finer student {top(elpv['all_information_fine'])} and the plain one {top(elpv['all_information'])}, bicubic thumbnails"
+        f" {top(elpv['bicubic_all_fine'])} and {top(elpv['bicubic_all'])}: nothing that 656 pictures could show.",
     ]
 
 
 def _the_downscaler(studies: dict[str, Rows], results: Path) -> list[str]:
     detail, longer = studies["imagenette_detail"], studies["imagenette_detail_long"]
+    anew = studies["imagenette_bounds"]["thumbnet_fine_detail"]
     ours, fine = detail["thumbnet_detail"], studies["imagenette_first_layer"]["thumbnet_fine_detail"]
     elpv = [studies["elpv_detail"][name] for name in ("thumbnet_fine_detail", "thumbnet_detail")]
     folds, alone = (studies["elpv_folds"][name] for name in ("thumbnet_fine_detail", "bicubic_cl_kd_fine"))
@@ -171,10 +193,10 @@ def _the_downscaler(studies: dict[str, Rows], results: Path) -> list[str]:
         " (bicubic, all losses)",
         "  that was trained at this compute:"
         f" {points(fine['difference'])} points for the same student behind a downscaler that begins by hiding detail, as it does there by default ({seeds_of(fine)}; the first",
-        f"  alone {points(detail['thumbnet_fine_detail']['difference'])}; after ten epochs on four views"
+        f"  alone {points(detail['thumbnet_fine_detail']['difference'])}; trained anew {points(anew['difference'])}, {seeds_of(anew)}; after ten epochs on four views"
         f" {points(longer['thumbnet_fine_detail']['difference'])}, {seeds_of(longer['thumbnet_fine_detail'])}),"
         f" {points(ours['difference'])} with `--student.detail_decoder` ({seeds_of(ours)}).",
-        "  The aim is one point. Bicubic with `cl` and `kd` alone, the best of the plain students there, was not tried at this compute. On elpv the",
+        "  Bicubic with `cl` and `kd` alone, the best of the plain students there, was not tried at this compute. On elpv the",
         f"  two are at {points(elpv[0]['difference'])} and {points(elpv[1]['difference'])}: no difference that its 656 pictures could show. Bicubic with `cl` and `kd` alone had",
         f"  {top(alone)} beside {top(folds)} on all four quarters there (one training each).",
         f"- **What that costs**: as PNG {fine['picture_bytes']:,.0f} and {ours['picture_bytes']:,.0f} bytes, bicubic thumbnails"

@@ -51,6 +51,11 @@ def render() -> str:
         ("stored_thumbnails", study_results.stored_thumbnails),
         ("stored_thumbnails_fine", study_results.stored_thumbnails),
         (
+            "study_imagenette_bounds",
+            study_results.study_of("What bounds these students: every pixel in place of a thumbnail"),
+        ),
+        ("study_imagenette_upsampled", study_results.study_of("The same thumbnails, enlarged: three epochs at 2.5e-4")),
+        (
             "study_imagenette_ratio2_bicubic",
             study_results.study_of("The same compute from bicubic thumbnails of ratio 2"),
         ),

@@ -52,3 +52,12 @@ def test_what_the_downscaler_is_worth() -> None:
     assert row("elpv_folds_two_seeds", "thumbnet_fine_detail")["difference"]["low"] < 0, (
         "on solar cells it is shown now"
     )
+
+
+def test_what_any_downscaler_could_be_worth() -> None:
+    found = row("imagenette_bounds", "all_information_fine")["difference"]
+    words = " ".join(README.split())
+    assert (
+        f"{100 * found['mean']:.1f} [{100 * found['low']:.1f}, {100 * found['high']:.1f}] that there are to win"
+        in words
+    )
