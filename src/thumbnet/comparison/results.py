@@ -207,7 +207,7 @@ def _held_against(row: Row, other: Row, equal_by: EqualBy) -> bool:
     own, others = (one.student_macs if equal_by == "student" else one.total_macs for one in (row, other))
     if not own or not others:
         return False
-    # A bound costs what nobody would pay: what it shows is how far the cheaper ones could still go.
+    # Nobody would use a bound: what it shows is how far those that cost no more could still go.
     return others <= (1 + EQUAL_WITHIN) * own and (row.kind == "bound" or own <= (1 + EQUAL_WITHIN) * others)
 
 
