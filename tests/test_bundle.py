@@ -92,6 +92,7 @@ def test_fused_branches_give_the_same_answer_after_a_reload_with_fewer_weights(
     "student",
     [
         StudentSettings(upsample=True),
+        StudentSettings(upsample=True, detail_decoder=True),
         StudentSettings(network="timm/test_efficientnet", weights="random", keep_stride=2),
         StudentSettings(drop_path=0.2, trainable="norms_and_head", weights="random", extra_ratios=(4,)),
         StudentSettings(prune=0.4),
@@ -99,13 +100,14 @@ def test_fused_branches_give_the_same_answer_after_a_reload_with_fewer_weights(
     ],
 )
 def test_every_kind_of_student_is_rebuilt_from_its_bundle_alone(student: StudentSettings, tmp_path: Path) -> None:
+    ratio = 4 if student.detail_decoder else 2
     settings = TrainSettings(
         teacher="timm/test_resnet",
         data="none",
         output="none",
         teacher_weights="random",
         image_side=64,
-        ratio=2,
+        ratio=ratio,
         student=student,
     )
     assembly = assemble(settings, ("ant", "bee"), tap_features=False)
@@ -114,7 +116,7 @@ def test_every_kind_of_student_is_rebuilt_from_its_bundle_alone(student: Student
     with unittest.mock.patch.dict(sys.modules, {"torch_pruning": None}):
         loaded = ThumbNet.load(tmp_path)
     assert loaded.description == made.description
-    thumbnail = torch.rand(2, 3, 32, 32)
+    thumbnail = torch.rand(2, 3, 64 // ratio, 64 // ratio)
     answer = assembly.pair.eval().student(normalise(thumbnail, assembly.pair.mean, assembly.pair.std))[0]
     assert torch.equal(loaded.logits(thumbnail), answer)
     assert torch.equal(made.logits(thumbnail), answer)

@@ -21,6 +21,7 @@ REQUIRED: dict[str, Any] = {"teacher": "timm/resnet50", "data": "photos", "outpu
         (4, StudentSettings(detail_decoder=True), 5e-4),
         (2, StudentSettings(keep_stem_resolution=True), 2.5e-4),
         (4, StudentSettings(upsample=True), 2.5e-4),
+        (4, StudentSettings(upsample=True, detail_decoder=True), 2.5e-4),
         (4, StudentSettings(weights="runs/other"), 1e-3),
         (2, StudentSettings(network="timm/lcnet_035"), 1e-3),
         (2, StudentSettings(weights="random"), 1e-3),

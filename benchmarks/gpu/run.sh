@@ -29,7 +29,7 @@ study() { # NAME, then flags of thumbnet compare
     shift
     [ ! -e "$results/study_$name.json" ] || return 0
     "$python" -m thumbnet compare recipes/study/*.yaml --base "recipes/$name/base.yaml" --seeds 0,1,2 \
-        --ours 'thumbnet*' --bounds 'all_information*,upsampled' \
+        --ours 'thumbnet*' --bounds 'all_information*' \
         --set lr=null --set views.per_image=0 --set views.cached_flips=false --set epochs=60 --set batch_size=64 \
         --output "runs/gpu/$name" "$@"
     "$python" benchmarks/keep_study.py "runs/gpu/$name" "$name" --results "$results"

@@ -135,10 +135,12 @@ def test_the_command_says_what_was_verified_and_written(
     assert "give --overwrite to replace it" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("upsample", [False, True])
 def test_a_student_that_reads_detail_answers_in_graphs_as_in_training(
-    make_export: Callable[..., Any], tiny_settings: Callable[..., Any], photos: Path, tmp_path: Path
+    make_export: Callable[..., Any], tiny_settings: Callable[..., Any], photos: Path, tmp_path: Path, upsample: bool
 ) -> None:
-    bundle = fit(tiny_settings(student=StudentSettings(detail_decoder=True, detail_steps=20)), quiet=True)
+    student = StudentSettings(detail_decoder=True, detail_steps=20, upsample=upsample)
+    bundle = fit(tiny_settings(student=student), quiet=True)
     make_export(tmp_path / "export", Path(tiny_settings().output), verify_data=str(photos))
     pictures = [Image.open(file).convert("RGB") for file in sorted((photos / "val").rglob("*.png"))]
     thumbnails = np.stack([np.asarray(bundle.thumbnail(picture)) for picture in pictures])

@@ -60,6 +60,31 @@ def test_layers_in_a_row_call_it_once_and_first() -> None:
     assert head_names(network) == ["5"]
 
 
+def enlarged_twice(thumbnail: torch.Tensor, side: int) -> torch.Tensor:
+    """What a new decoder makes of a thumbnail, enlarged to the image side."""
+    decoded = functional.interpolate(thumbnail, scale_factor=2, mode="bilinear", align_corners=False)
+    return functional.interpolate(decoded, size=(side, side), mode="bicubic", align_corners=False)
+
+
+def test_with_upsample_the_teachers_whole_compute_sees_what_it_read(tiny_classifier: nn.Module) -> None:
+    teacher = tiny_classifier.eval()
+    settings = StudentSettings(detail_decoder=True, upsample=True)
+    student = make_student(teacher, settings, 32, 8).eval()
+    thumbnail = torch.randn(2, 3, 8, 8)
+    assert torch.allclose(student(thumbnail), teacher(enlarged_twice(thumbnail, 32)), atol=1e-5)
+    assert torch.equal(copy.deepcopy(student)(thumbnail), student(thumbnail))
+    assert count_macs(student, 8) == count_macs(teacher, 32) + count_macs(DetailDecoder(), 8)
+    assert in_words(settings) == "upsample, detail_decoder"
+
+
+def test_layers_in_a_row_enlarge_what_their_decoder_read() -> None:
+    teacher = two_stages().eval()
+    student = make_student(teacher, StudentSettings(detail_decoder=True, upsample=True), 32, 8).eval()
+    thumbnail = torch.randn(2, 3, 8, 8)
+    assert torch.allclose(student(thumbnail), teacher(enlarged_twice(thumbnail, 32)), atol=1e-5)
+    assert decoder_of(student) is not None
+
+
 @pytest.mark.parametrize(
     "name", ["resnet18", "mobilenetv3_small_050", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"]
 )
@@ -107,6 +132,6 @@ def test_where_it_has_nothing_to_read_it_is_refused(changes: dict[str, object], 
 
 
 def test_other_ways_to_finer_features_are_refused_beside_it() -> None:
-    for other in ({"keep_stem_resolution": True}, {"upsample": True}, {"extra_ratios": (2,)}, {"keep_stride": 2}):
+    for other in ({"keep_stem_resolution": True}, {"extra_ratios": (2,)}, {"keep_stride": 2}):
         with pytest.raises(ConfigError, match=r"student\.detail_decoder is True, but must be given without"):
             StudentSettings(detail_decoder=True, **other)  # type: ignore[arg-type]

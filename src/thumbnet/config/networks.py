@@ -98,7 +98,7 @@ class StudentSettings:
             its field of view: features twice as fine in the last stage alone.
         detail_decoder: Begin with two learned layers that enlarge the thumbnail to twice its side and read back what
             the downscaler hid in it: features twice as fine, for a tenth more compute than `keep_stem_resolution`.
-            For ratios of 3 or more; `loss.dm` is what both learn it from.
+            For ratios of 3 or more; `loss.dm` is what both learn it from. With `upsample` what they read is enlarged.
         detail_steps: Steps in which the downscaler and the detail decoder, or with the start `detail` the first layer,
             learn that by themselves, before training. With 0 there is no such start by default.
         network: Another architecture than the teacher's, named as `teacher` is; its classes become the teacher's.
@@ -106,8 +106,8 @@ class StudentSettings:
             a run (its student, or the teacher that it trained); by default the teacher's weights, and with `network`
             `pretrained`.
         trainable: `all`, or `norms_and_head`: everything but the norms and the last layer stays as it started.
-        upsample: Enlarge the thumbnail to the image side before the student: the teacher's whole compute on what the
-            thumbnail holds; a bound, not a saving.
+        upsample: Enlarge the thumbnail, or what the detail decoder makes of it, to the image side before the student:
+            the teacher's whole compute on what the thumbnail holds, which saves pixels and no compute.
         drop_path: Chance that training skips the last residual block of a batch's picture, less in earlier blocks; 0
             leaves the network as its makers have it.
         extra_ratios: Train at these ratios as well, 2 to 8 each: shared weights, batch norms of each side's own, `cl`
@@ -141,10 +141,8 @@ class StudentSettings:
         require(plain, "student.extra_ratios", list(self.extra_ratios), "given without upsample")
         alone = "given without keep_stem_resolution, keep_stride and dilate_last_stage"
         require(not (self.upsample and finer), "student.upsample", self.upsample, alone)
-        other = finer or self.upsample or bool(self.extra_ratios) or self.trainable != "all"
-        alone = (
-            "given without keep_stem_resolution, keep_stride, dilate_last_stage, upsample, extra_ratios and trainable"
-        )
+        other = finer or bool(self.extra_ratios) or self.trainable != "all"
+        alone = "given without keep_stem_resolution, keep_stride, dilate_last_stage, extra_ratios and trainable"
         require(not (self.detail_decoder and other), "student.detail_decoder", self.detail_decoder, alone)
 
     @property

@@ -104,7 +104,7 @@ def fit_student(
             thumbnail side: then names the layer that broke and the smallest side that works.
     """
     if settings.upsample:
-        return _fit_upsampled(network, image_side, thumbnail_side)
+        return _fit_upsampled(network, settings, image_side, thumbnail_side)
     option = option_name(settings)
     if option:
         _refine(network, settings, image_side, traces)
@@ -154,11 +154,16 @@ class Upsampling:
         return functional.interpolate(thumbnail, size=(self.side, self.side), mode="bicubic", align_corners=False)
 
 
-def _fit_upsampled(network: nn.Module, image_side: int, thumbnail_side: int) -> StudentFit:
+def _fit_upsampled(network: nn.Module, settings: StudentSettings, image_side: int, thumbnail_side: int) -> StudentFit:
     """The whole compute of a network at the image side, on what the thumbnail holds."""
     fit_to_side(network, image_side)
     at_image_side = tuple(trace_layers(network, image_side))
-    network.register_forward_pre_hook(Upsampling(image_side))
+    enlarged = network
+    if settings.detail_decoder:
+        # Layers in a row hand the thumbnail to their decoder after any hook of the network, others before this one.
+        enlarged = next(network.children()) if isinstance(network, nn.Sequential) else network
+        add_detail_decoder(network)
+    enlarged.register_forward_pre_hook(Upsampling(image_side))
     return StudentFit(at_image_side=at_image_side, at_thumbnail_side=tuple(trace_layers(network, thumbnail_side)))
 
 
