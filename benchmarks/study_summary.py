@@ -44,6 +44,7 @@ def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
     detail, longer = studies["imagenette_detail"], studies["imagenette_detail_long"]
     pair, elpv, plain = studies["imagenette_first_layer"], studies["elpv_detail"], studies["imagenette"]
     folds, again = studies["elpv_folds"], studies["elpv_folds_again"]
+    whole = studies["imagenette_whole_compute"]
     # Student, row for its MACs, aim, its rows on elpv, its rows on Imagenette with their training.
     table = (
         (
@@ -53,6 +54,8 @@ def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
             [("3 epochs", studies["imagenette_ratio2"]["thumbnet_ratio2_fine_detail"])],
         ),
         ("ratio 2", "100%", [studies["elpv_ratio2"]["thumbnet"]], [("", detail["thumbnet_ratio2"])]),
+        ("ratio 4, `upsample` on bicubic thumbnails", "", [], [("3 epochs", whole["upsampled"])]),
+        ("ratio 4, `upsample`, `detail_decoder`", "", [], [("3 epochs", whole["thumbnet_upsampled"])]),
         ("ratio 2 on bicubic thumbnails", "", [], [("", studies["imagenette_ratio2_bicubic"]["bicubic_all_ratio2"])]),
         (
             "ratio 4, `keep_stem_resolution` on bicubic thumbnails",
@@ -162,6 +165,8 @@ def _what_could_be_won(studies: dict[str, Rows]) -> list[str]:
     fine, plain = bounds["all_information_fine"], bounds["all_information"]
     bicubic, ours = bounds["bicubic_all_fine"], bounds["thumbnet_fine_detail"]
     whole = studies["imagenette_upsampled"]["upsampled"]
+    pair = studies["imagenette_whole_compute"]
+    anew, hidden = pair["upsampled"], pair["thumbnet_upsampled"]
     macs = [f"{row['student_macs'] / 1e6:.0f}" for row in (fine, bicubic, whole)]
     return [
         "- **What there is to win at ratio 4**, on Imagenette (six epochs, two views, one training each). A finer student that is handed every pixel"
@@ -172,6 +177,10 @@ def _what_could_be_won(studies: dict[str, Rows]) -> list[str]:
         f" {top(plain)} with every pixel;",
         f"  from thumbnails it had {top(studies['imagenette_lr']['thumbnet'])} with those settings (another day): its compute bounds it, not what it is shown. The teacher's whole compute on the bicubic",
         f"  thumbnail, enlarged (`upsampled`, {macs[2]} M), has {top(whole)} (keeps {share_kept(whole)}) after three epochs at 2.5e-4: compute is worth more there than every pixel.",
+        f"- **Where the student has the teacher's whole compute**, the teacher bounds what a downscaler could win: trained anew as above, bicubic thumbnails have {top(anew)},",
+        f"  hidden detail, read by a decoder and enlarged (`thumbnet_upsampled`), {top(hidden)}, the teacher {top(pair['teacher'])}. Of those {100 * anew['drop']['mean']:.1f} points hidden detail wins"
+        f" {points(hidden['difference'])} (one training each), for {hidden['picture_bytes']:,.0f} bytes as PNG",
+        f"  instead of {anew['picture_bytes']:,.0f} and thumbnails that stay near bicubic ones (SSIM {hidden['ssim']:.2f}, ΔE {hidden['delta_e']:.1f}).",
         f"  On elpv every pixel gives the finer student {top(elpv['all_information_fine'])} and the plain one {top(elpv['all_information'])}, bicubic thumbnails"
         f" {top(elpv['bicubic_all_fine'])} and {top(elpv['bicubic_all'])}: nothing that 656 pictures could show.",
     ]

@@ -56,6 +56,10 @@ def render() -> str:
         ),
         ("study_imagenette_upsampled", study_results.study_of("The same thumbnails, enlarged: three epochs at 2.5e-4")),
         (
+            "study_imagenette_whole_compute",
+            study_results.study_of("The same compute, trained anew, on hidden detail too"),
+        ),
+        (
             "study_imagenette_ratio2_bicubic",
             study_results.study_of("The same compute from bicubic thumbnails of ratio 2"),
         ),

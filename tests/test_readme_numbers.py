@@ -32,6 +32,7 @@ def kept(share: float, limits: Mapping[str, float]) -> str:
         ("imagenette_defaults", "thumbnet"),
         ("imagenette_mixed_views", "thumbnet"),
         ("imagenette_ratio2", "thumbnet_ratio2_fine_detail"),
+        ("imagenette_whole_compute", "thumbnet_upsampled"),
     ],
 )
 def test_what_a_student_keeps_is_what_its_study_found(study: str, recipe: str) -> None:
@@ -52,6 +53,13 @@ def test_what_the_downscaler_is_worth() -> None:
     assert row("elpv_folds_two_seeds", "thumbnet_fine_detail")["difference"]["low"] < 0, (
         "on solar cells it is shown now"
     )
+
+
+def test_what_it_is_worth_at_the_teachers_whole_compute() -> None:
+    found, left = (row("imagenette_whole_compute", name) for name in ("thumbnet_upsampled", "upsampled"))
+    worth = found["difference"]
+    words = f"{100 * worth['mean']:.1f} [{100 * worth['low']:.1f}, {100 * worth['high']:.1f}]"
+    assert f"{words} of {100 * left['drop']['mean']:.1f}" in " ".join(README.split())
 
 
 def test_what_any_downscaler_could_be_worth() -> None:
