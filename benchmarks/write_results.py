@@ -54,14 +54,11 @@ def render() -> str:
             "study_imagenette_bounds",
             study_results.study_of("What bounds these students: every pixel in place of a thumbnail"),
         ),
-        ("study_imagenette_upsampled", study_results.study_of("The same thumbnails, enlarged: three epochs at 2.5e-4")),
-        (
-            "study_imagenette_whole_compute",
-            study_results.study_of("The same compute, trained anew, on hidden detail too"),
-        ),
+        ("study_imagenette_whole_compute", study_results.study_of("The teacher's compute: three epochs at 2.5e-4")),
+        ("stored_thumbnails_whole_compute", study_results.stored_thumbnails),
         (
             "study_imagenette_ratio2_bicubic",
-            study_results.study_of("The same compute from bicubic thumbnails of ratio 2"),
+            study_results.study_of("A quarter of that compute, from bicubic thumbnails of ratio 2"),
         ),
         ("stored_thumbnails_ratio2", study_results.stored_thumbnails),
         (

@@ -78,11 +78,15 @@ def test_with_upsample_the_teachers_whole_compute_sees_what_it_read(tiny_classif
 
 
 def test_layers_in_a_row_enlarge_what_their_decoder_read() -> None:
-    teacher = two_stages().eval()
+    teacher = nn.Sequential(nn.BatchNorm2d(3), *two_stages()).eval()
     student = make_student(teacher, StudentSettings(detail_decoder=True, upsample=True), 32, 8).eval()
+    student[2] = nn.SyncBatchNorm(3).eval()  # as training by several processes replaces it
     thumbnail = torch.randn(2, 3, 8, 8)
+    assert torch.allclose(student[1](student[0](thumbnail)), enlarged_twice(thumbnail, 32), atol=1e-5)
+    student[2] = nn.BatchNorm2d(3).eval()
     assert torch.allclose(student(thumbnail), teacher(enlarged_twice(thumbnail, 32)), atol=1e-5)
-    assert decoder_of(student) is not None
+    own = [name for name in student.state_dict() if not name.startswith("detail_decoder.")]
+    assert own == list(teacher.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -97,6 +101,20 @@ def test_families_of_networks_take_it(name: str) -> None:
     assert network.eval()(torch.randn(1, 3, 56, 56)).shape == (1, 4)
     assert padding_warning(fit, ratio=4) is None
     assert isinstance(fit, StudentFit)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_families_of_networks_see_what_it_reads_enlarged(name: str) -> None:
+    teacher = timm.create_model(name, num_classes=4).eval()
+    thumbnail = torch.randn(1, 3, 56, 56)
+    student = make_student(teacher, StudentSettings(detail_decoder=True, upsample=True), 224, 56).eval()
+    assert torch.allclose(student(thumbnail), teacher(enlarged_twice(thumbnail, 224)), atol=1e-4)
+
+
+def test_at_any_ratio_what_it_reads_is_enlarged_to_the_image_side(tiny_classifier: nn.Module) -> None:
+    teacher, thumbnail = tiny_classifier.eval(), torch.randn(2, 3, 10, 10)
+    student = make_student(teacher, StudentSettings(detail_decoder=True, upsample=True), 30, 10).eval()
+    assert torch.allclose(student(thumbnail), teacher(enlarged_twice(thumbnail, 30)), atol=1e-5)
 
 
 def test_a_pair_gives_what_it_reads_as_image_values(tiny_settings_of: TrainSettings) -> None:

@@ -5,8 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from thumbnet.config import StudentSettings
@@ -17,6 +16,7 @@ from thumbnet.networks.pruning import prune
 from thumbnet.networks.stochastic_depth import set_drop_path
 from thumbnet.networks.strides import StridedStep, dilate_after, keep_step, strided_steps
 from thumbnet.networks.taps import LayerTrace, trace_layers
+from thumbnet.networks.upsampling import upsample_input
 
 NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
@@ -134,36 +134,13 @@ def fit_student(
     return StudentFit(at_image_side=tuple(at_image_side), at_thumbnail_side=tuple(at_thumbnail_side))
 
 
-@dataclass(frozen=True)
-class Upsampling:
-    """A hook that enlarges the thumbnail before a network sees it: bicubic (a = -0.75), without antialiasing.
-
-    It stays with the network and may be shared by its copies, for it holds nothing that changes.
-
-    Attributes:
-        side: To which it enlarges, px.
-    """
-
-    side: int
-
-    def __call__(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
-        """The input at `side`; one of that side stays as it is."""
-        (thumbnail,) = inputs
-        if thumbnail.shape[-1] == self.side:
-            return thumbnail
-        return functional.interpolate(thumbnail, size=(self.side, self.side), mode="bicubic", align_corners=False)
-
-
 def _fit_upsampled(network: nn.Module, settings: StudentSettings, image_side: int, thumbnail_side: int) -> StudentFit:
     """The whole compute of a network at the image side, on what the thumbnail holds."""
     fit_to_side(network, image_side)
     at_image_side = tuple(trace_layers(network, image_side))
-    enlarged = network
     if settings.detail_decoder:
-        # Layers in a row hand the thumbnail to their decoder after any hook of the network, others before this one.
-        enlarged = next(network.children()) if isinstance(network, nn.Sequential) else network
         add_detail_decoder(network)
-    enlarged.register_forward_pre_hook(Upsampling(image_side))
+    upsample_input(network, image_side)
     return StudentFit(at_image_side=at_image_side, at_thumbnail_side=tuple(trace_layers(network, thumbnail_side)))
 
 
