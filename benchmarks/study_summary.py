@@ -96,6 +96,7 @@ def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
                     studies["imagenette_mixed_views"]["thumbnet"],
                 ),
                 ("the defaults, 30 epochs of fresh views", studies["imagenette_defaults"]["thumbnet"]),
+                ("those with mixup", studies["imagenette_defaults_mixup"]["thumbnet"]),
             ],
         ),
     )

@@ -9,21 +9,12 @@ from typing import Any
 
 import archive_results
 import deployment_results
+import solar_results
 import study_results
 import study_summary
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
-ROWS = {
-    "teacher": "teacher, on images",
-    "untrained_bicubic": "untrained, bicubic thumbnails",
-    "bicubic_cl": "bicubic + cl",
-    "bicubic_cl_kd_fm": "bicubic + cl + kd + fm",
-    "thumbnet": "**ThumbNet** (residual + mm + cl + kd + fm)",
-    "untrained_bicubic_fine": "untrained, bicubic thumbnails, `keep_stem_resolution`",
-    "bicubic_cl_kd_fm_fine": "bicubic + cl + kd + fm, `keep_stem_resolution`",
-    "thumbnet_fine": "**ThumbNet**, `keep_stem_resolution`, `downscaler.start natural`",
-}
 
 
 def main() -> None:
@@ -94,6 +85,12 @@ def render() -> str:
             study_results.study_of("The plain student by the defaults alone: 30 epochs of fresh views, `loss.mm 100`"),
         ),
         (
+            "study_imagenette_defaults_mixup",
+            study_results.study_of(
+                "The same, half of the batches mixed (`mix.mixup 1`, `mix.probability 0.5`), the teacher asked about each mix"
+            ),
+        ),
+        (
             "study_imagenette_ratio2",
             study_results.study_of("Ratio 2 with the teacher's whole compute: three epochs on four views at 2.5e-4"),
         ),
@@ -126,9 +123,9 @@ def render() -> str:
         ("naturalness_elpv", study_results.naturalness_of("What naturalness costs on solar cells", "naturalness_elpv")),
         ("transfer", study_results.transfer),
         ("reading_and_answering", study_results.reading),
-        ("formats_elpv", formats),
-        ("formats_elpv_noise", formats_after_noise),
-        ("elpv", elpv),
+        ("formats_elpv", solar_results.formats),
+        ("formats_elpv_noise", solar_results.formats_after_noise),
+        ("elpv", solar_results.study),
         ("timm_parity_imagenet", parity_of_pretrained),
         ("timm_parity", parity_of_fine_tuned),
         ("cached_epoch", cached_epoch),
@@ -159,74 +156,6 @@ def _machine(hardware: str | dict[str, Any]) -> str:
         return hardware
     cores = f"{hardware['cores']} CPU cores, {hardware['machine']}"
     return f"{cores}, {hardware['accelerator']}" if hardware["accelerator"] else cores
-
-
-def formats(result: dict[str, Any]) -> str:
-    lines = [
-        "## What a stored thumbnail costs\n",
-        f"ThumbNet on {result['data']['name']}, {result['thumbnail_side']} px thumbnails of {result['image_side']} px",
-        f"pictures; one run, {result['data']['pictures']} held-out pictures, trained without `thumbnail.codec_noise`.",
-        "Beside it the teacher, as it is, on pictures in the same bytes: JPEG at full size, and shrunk and JPEG at",
-        "quality 75.\n",
-        "| thumbnail as | bytes | student, top-1 | teacher, full size | teacher, shrunk |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for name, row in result["formats"].items():
-        others = " | ".join(_stored_picture(row[way]) for way in ("full_size", "shrunk"))
-        own = row["thumbnail"]
-        lines.append(f"| {name} | {own['bytes']:,} | {100 * own['top1']:.1f} | {others} |")
-    return "\n".join([*lines, ""])
-
-
-def formats_after_noise(result: dict[str, Any]) -> str:
-    lines = [
-        "### The same student trained on compressed thumbnails\n",
-        "Half of its training thumbnails went through JPEG of quality 30 to 95 (`thumbnail.codec_noise 0.5`); the same epochs,",
-        "views and seed, one run.\n",
-        "| thumbnail as | bytes | student, top-1 |",
-        "| --- | ---: | ---: |",
-    ]
-    for name, row in result["formats"].items():
-        own = row["thumbnail"]
-        lines.append(f"| {name} | {own['bytes']:,} | {100 * own['top1']:.1f} |")
-    return "\n".join([*lines, ""])
-
-
-def _stored_picture(row: dict[str, Any]) -> str:
-    least = "" if row["fits"] else f", {row['bytes']:,} bytes at least"
-    return f"{100 * row['top1']:.1f} ({row['side']} px, {row['stored_as']}{least})"
-
-
-def elpv(result: dict[str, Any]) -> str:
-    rows = result["rows"]
-    teacher = rows["teacher"]["top1"]["mean"]
-    seeds = len(result["seeds"])
-    lines = [
-        "## Solar cells (`elpv`), ratio 4: 192 px images, 48 px thumbnails\n",
-        f"EfficientNet-Lite0; one teacher, {seeds} seeds of every student, equal epochs; recipes in `recipes/elpv`.",
-        f"{result['pictures']} held-out pictures: the top-1 of one run has a standard error of about 1.4 points, so",
-        "read the paired differences below the table, not the rows' last digits.\n",
-        "| student | MMACs (with downscaler) | top-1, mean ± std | retention |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for key, name in ROWS.items():
-        if key in rows:
-            row = rows[key]
-            std = row["top1"]["std"]
-            spread = f" ± {100 * std:.1f}" if std else ""
-            kept = "" if key == "teacher" else f"{100 * row['top1']['mean'] / teacher:.1f}%"
-            with_e = f" ({(row['macs'] + row['downscaler_macs']) / 1e6:.1f})" if "downscaler_macs" in row else ""
-            lines.append(
-                f"| {name} | {row['macs'] / 1e6:.1f}{with_e} | {100 * row['top1']['mean']:.1f}{spread} | {kept} |"
-            )
-    lines += ["", "| paired difference | points | 95% interval |", "| --- | ---: | ---: |"]
-    for name, difference in result["paired_differences"].items():
-        points = " | ".join(
-            (f"{100 * difference['mean']:+.1f}", f"{100 * difference['low']:+.1f} to {100 * difference['high']:+.1f}")
-        )
-        lines.append(f"| {name.replace('_', ' ')} | {points} |")
-    sizes = rows["thumbnet"]["thumbnail_bytes"]["mean"]
-    return "\n".join([*lines, "", f"A thumbnail takes {sizes / 1000:.1f} kB as PNG.\n"])
 
 
 def parity_of_pretrained(result: dict[str, Any]) -> str:

@@ -66,7 +66,22 @@ def test_cost_is_given_for_the_student_alone_and_with_its_downscaler(run: RunFol
     assert page.row("MACs per picture, network alone") == ["282 M", "22.1 M", "22.1 M"]
     assert page.row("MACs, downscaler + network") == ["–", "–", "36.7 M"]
     assert page.row("parameters") == ["3.37 M", "3.37 M", "3.37 M"]
-    assert "12.7 times fewer, 7.69 times with the downscaler" in page.text
+    assert "12.7 times fewer, 7.69 times fewer with the downscaler" in page.text
+
+
+@pytest.mark.parametrize(
+    ("teacher", "said"),
+    [
+        (30e6, "1.36 times fewer, 1.22 times as many with the downscaler"),
+        (20e6, "1.11 times as many, 1.83 times as many with the downscaler"),
+    ],
+)
+def test_a_student_that_costs_more_than_its_teacher_is_not_said_to_cost_less(
+    tmp_path: Path, teacher: float, said: str
+) -> None:
+    page = Page.of(make_run(tmp_path, {**EVALUATION, "teacher": {**EVALUATION["teacher"], "macs": teacher}}))
+
+    assert said in page.text
 
 
 def test_agreement_and_bytes_are_shown(run: RunFolder) -> None:

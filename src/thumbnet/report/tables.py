@@ -85,8 +85,8 @@ def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
     sizes = evaluation.get("bytes")
     if sizes and sizes["thumbnail"] is not None:
         image, thumbnail = quantity(sizes["image"], "B"), quantity(sizes["thumbnail"], "B")
-        fewer = _fewer(sizes["image"], sizes["thumbnail"])
-        meaning = f"mean size of a picture file as it is stored, and of its thumbnail as PNG{fewer}"
+        meaning = "mean size of a picture file as it is stored, and of its thumbnail as PNG"
+        meaning += _said([_change(sizes["image"], sizes["thumbnail"])])
         found.append(KeyNumber("bytes", f"{image} → {thumbnail}", meaning))
     if "teacher" in evaluation and "student" in evaluation:
         found.append(_compute(evaluation))
@@ -164,9 +164,10 @@ def class_table(evaluation: Evaluation) -> Table | None:
 
 def _compute(evaluation: Evaluation) -> KeyNumber:
     teacher, student = _cost(evaluation, "teacher", "macs"), _cost(evaluation, "student", "macs")
-    meaning = f"per picture, teacher and student alone{_fewer(teacher, student)}"
-    if teacher and "downscaler" in evaluation and (both := _with_downscaler(evaluation, "student")):
-        meaning += f", {times(teacher / both)} times with the downscaler"
+    both = _with_downscaler(evaluation, "student") if "downscaler" in evaluation else None
+    alone, with_downscaler = _change(teacher, student), _change(teacher, both)
+    changes = [alone, with_downscaler and f"{with_downscaler} with the downscaler"]
+    meaning = f"per picture, teacher and student alone{_said(changes)}"
     return KeyNumber("MACs", f"{quantity(teacher)} → {quantity(student)}", meaning)
 
 
@@ -208,8 +209,19 @@ def _with_downscaler(evaluation: Evaluation, name: str) -> float | None:
     return None if name != "student" or downscaler is None or network is None else downscaler + network
 
 
-def _fewer(before: float | None, after: float | None) -> str:
-    return f": {times(before / after)} times fewer" if before and after and before > after else ""
+def _change(before: float | None, after: float | None) -> str:
+    """`12.7 times fewer` or `1.03 times as many`; nothing where either is unknown or they are the same when rounded."""
+    if not before or not after:
+        return ""
+    factor = times(max(before / after, after / before))
+    if factor == times(1):
+        return ""
+    return f"{factor} times fewer" if before > after else f"{factor} times as many"
+
+
+def _said(changes: Sequence[str]) -> str:
+    known = ", ".join(change for change in changes if change)
+    return f": {known}" if known else ""
 
 
 def _difference(teacher: float | None, student: float | None) -> float | None:

@@ -1,0 +1,82 @@
+"""The study of solar cells that every student was first tried on, and what storing its thumbnails costs."""
+
+from typing import Any
+
+ROWS = {
+    "teacher": "teacher, on images",
+    "untrained_bicubic": "untrained, bicubic thumbnails",
+    "bicubic_cl": "bicubic + cl",
+    "bicubic_cl_kd_fm": "bicubic + cl + kd + fm",
+    "thumbnet": "**ThumbNet** (residual + mm + cl + kd + fm)",
+    "untrained_bicubic_fine": "untrained, bicubic thumbnails, `keep_stem_resolution`",
+    "bicubic_cl_kd_fm_fine": "bicubic + cl + kd + fm, `keep_stem_resolution`",
+    "thumbnet_fine": "**ThumbNet**, `keep_stem_resolution`, `downscaler.start natural`",
+}
+
+
+def study(result: dict[str, Any]) -> str:
+    rows = result["rows"]
+    teacher = rows["teacher"]["top1"]["mean"]
+    seeds = len(result["seeds"])
+    lines = [
+        "## Solar cells (`elpv`), ratio 4: 192 px images, 48 px thumbnails\n",
+        f"EfficientNet-Lite0; one teacher, {seeds} seeds of every student, equal epochs; recipes in `recipes/elpv`.",
+        f"{result['pictures']} held-out pictures: the top-1 of one run has a standard error of about 1.4 points, so",
+        "read the paired differences below the table, not the rows' last digits.\n",
+        "| student | MMACs (with downscaler) | top-1, mean ± std | retention |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for key, name in ROWS.items():
+        if key in rows:
+            row = rows[key]
+            std = row["top1"]["std"]
+            spread = f" ± {100 * std:.1f}" if std else ""
+            kept = "" if key == "teacher" else f"{100 * row['top1']['mean'] / teacher:.1f}%"
+            with_e = f" ({(row['macs'] + row['downscaler_macs']) / 1e6:.1f})" if "downscaler_macs" in row else ""
+            lines.append(
+                f"| {name} | {row['macs'] / 1e6:.1f}{with_e} | {100 * row['top1']['mean']:.1f}{spread} | {kept} |"
+            )
+    lines += ["", "| paired difference | points | 95% interval |", "| --- | ---: | ---: |"]
+    for name, difference in result["paired_differences"].items():
+        points = " | ".join(
+            (f"{100 * difference['mean']:+.1f}", f"{100 * difference['low']:+.1f} to {100 * difference['high']:+.1f}")
+        )
+        lines.append(f"| {name.replace('_', ' ')} | {points} |")
+    sizes = rows["thumbnet"]["thumbnail_bytes"]["mean"]
+    return "\n".join([*lines, "", f"A thumbnail takes {sizes / 1000:.1f} kB as PNG.\n"])
+
+
+def formats(result: dict[str, Any]) -> str:
+    lines = [
+        "## What a stored thumbnail costs\n",
+        f"ThumbNet on {result['data']['name']}, {result['thumbnail_side']} px thumbnails of {result['image_side']} px",
+        f"pictures; one run, {result['data']['pictures']} held-out pictures, trained without `thumbnail.codec_noise`.",
+        "Beside it the teacher, as it is, on pictures in the same bytes: JPEG at full size, and shrunk and JPEG at",
+        "quality 75.\n",
+        "| thumbnail as | bytes | student, top-1 | teacher, full size | teacher, shrunk |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name, row in result["formats"].items():
+        others = " | ".join(_stored_picture(row[way]) for way in ("full_size", "shrunk"))
+        own = row["thumbnail"]
+        lines.append(f"| {name} | {own['bytes']:,} | {100 * own['top1']:.1f} | {others} |")
+    return "\n".join([*lines, ""])
+
+
+def formats_after_noise(result: dict[str, Any]) -> str:
+    lines = [
+        "### The same student trained on compressed thumbnails\n",
+        "Half of its training thumbnails went through JPEG of quality 30 to 95 (`thumbnail.codec_noise 0.5`); the same",
+        "epochs, views and seed, one run.\n",
+        "| thumbnail as | bytes | student, top-1 |",
+        "| --- | ---: | ---: |",
+    ]
+    for name, row in result["formats"].items():
+        own = row["thumbnail"]
+        lines.append(f"| {name} | {own['bytes']:,} | {100 * own['top1']:.1f} |")
+    return "\n".join([*lines, ""])
+
+
+def _stored_picture(row: dict[str, Any]) -> str:
+    least = "" if row["fits"] else f", {row['bytes']:,} bytes at least"
+    return f"{100 * row['top1']:.1f} ({row['side']} px, {row['stored_as']}{least})"
