@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from study_results import Rows, points, seeds_of, share, share_kept, top
+from study_results import Rows, points, seeds_of, share_kept, top
 
 ROUNDS = ("elpv_folds", "elpv_folds_again", "elpv_folds_two_seeds")  # studies of the finer student on quarters of elpv
 TEACHERS_CROP_SHARE = 0.875  # of the study's teacher, EfficientNet-Lite0
@@ -44,13 +44,9 @@ def _what_to_choose(studies: dict[str, Rows], results: Path) -> list[str]:
 
 def _table(studies: dict[str, Rows], results: Path) -> list[str]:
     """One line for each thing that may be scarce."""
-    shown = json.loads((results / "crop_shares.json").read_text())["runs"]["thumbnet_fine_detail-seed0"]["rows"]
-    cut, uncut = (
-        share(next(row["retention"] for row in shown if row["crop_share"] == part)) for part in (TEACHERS_CROP_SHARE, 1)
-    )
     seeds, plain = studies["elpv_folds_two_seeds"]["thumbnet_fine_detail"], studies["elpv_folds"]["thumbnet"]
     defaults, larger = studies["imagenette_defaults"]["thumbnet"], studies["imagenette_ratio2_bicubic"]
-    fine = studies["imagenette_first_layer"]["thumbnet_fine_detail"]
+    fine = studies["imagenette_defaults_fine"]["thumbnet_fine_detail"]
     whole = studies["imagenette_whole_compute"]["thumbnet_upsampled"]
     ratio2 = studies["imagenette_ratio2"]["thumbnet_ratio2_fine_detail"]
     webp = json.loads((results / "stored_thumbnails_ratio2.json").read_text())["formats"]["webp:80"]["runs"]
@@ -64,8 +60,8 @@ def _table(studies: dict[str, Rows], results: Path) -> list[str]:
             "`keep_stem_resolution`",
             fine,
             share_kept(seeds),
-            f"{uncut}; {cut} ¹",
-            "4 at ratio 2, then 10",
+            f"{share_kept(fine)} ¹",
+            "30, the defaults",
         ),
         ("bytes", 2, "plain, `bicubic` thumbnails", larger["bicubic_all_ratio2"], "", bicubic, "6"),
         ("pixels", 4, "`upsample`, `detail_decoder`", whole, "", share_kept(whole), "3"),

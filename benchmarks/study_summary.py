@@ -28,6 +28,7 @@ def known_so_far(results: Path) -> str:
         ["\n### Pictures, schedules, losses\n"],
         _shown(results),
         study_choices.plain_students(studies),
+        study_choices.finer_students(studies),
         study_choices.training(studies),
         study_choices.losses(studies),
         ["\n### What is not known\n"],
@@ -76,6 +77,7 @@ def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
                 ("10 epochs", longer["thumbnet_fine_detail"]),
                 ("20, mixup", studies["imagenette_mixup"]["thumbnet_fine_detail"]),
                 ("4 at ratio 2, then 10", studies["imagenette_progressive"]["thumbnet_fine_detail"]),
+                ("the defaults, 30 epochs of fresh views", studies["imagenette_defaults_fine"]["thumbnet_fine_detail"]),
             ],
         ),
         (
@@ -120,7 +122,7 @@ def _shares(studies: dict[str, Rows], results: Path) -> list[str]:
             f"{said}: {share_kept(found)}" if said else share_kept(found) for said, found in on_imagenette
         )
         if aim == "97%":
-            cells += f"; that one at crop share {shown['crop_share']:g}, the default: {share(shown['retention'])}"
+            cells += f"; 4 at ratio 2, then 10, at crop share {shown['crop_share']:g}: {share(shown['retention'])}"
         if student.endswith("plain"):
             cells += f"; 12, `loss.em 10`, at crop share {TEACHERS_CROP_SHARE:g}: {share(plain_shown['retention'])}"
         cells_elpv = "; ".join(said + share_kept(found) for said, found in zip(ROUNDS, on_elpv, strict=False))

@@ -39,6 +39,12 @@ def render() -> str:
             ),
         ),
         ("study_imagenette_first_layer", study_results.study_of("The same student and compute, two seeds")),
+        (
+            "study_imagenette_longer_start",
+            study_results.study_of(
+                "The same student with a start four times as long (`student.detail_steps 4000`), beside it"
+            ),
+        ),
         ("stored_thumbnails", study_results.stored_thumbnails),
         ("stored_thumbnails_fine", study_results.stored_thumbnails),
         (
@@ -89,6 +95,10 @@ def render() -> str:
             study_results.study_of(
                 "The same, half of the batches mixed (`mix.mixup 1`, `mix.probability 0.5`), the teacher asked about each mix"
             ),
+        ),
+        (
+            "study_imagenette_defaults_fine",
+            study_results.study_of("The finer student by the defaults: `--student.keep_stem_resolution`"),
         ),
         (
             "study_imagenette_ratio2",

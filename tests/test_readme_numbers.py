@@ -30,7 +30,8 @@ def kept(share: float, limits: Mapping[str, float]) -> str:
         ("elpv_folds", "thumbnet"),
         ("elpv_folds_two_seeds", "thumbnet_fine_detail"),
         ("imagenette_defaults", "thumbnet"),
-        ("imagenette_mixed_views", "thumbnet"),
+        ("imagenette_defaults_fine", "thumbnet_fine_detail"),
+        ("imagenette_defaults_mixup", "thumbnet"),
         ("imagenette_ratio2", "thumbnet_ratio2_fine_detail"),
         ("imagenette_whole_compute", "thumbnet_upsampled"),
     ],
@@ -38,13 +39,6 @@ def kept(share: float, limits: Mapping[str, float]) -> str:
 def test_what_a_student_keeps_is_what_its_study_found(study: str, recipe: str) -> None:
     found = row(study, recipe)
     assert kept(found["retention"], found["retention_interval"]) in README
-
-
-def test_what_the_finer_student_keeps_at_the_default_crop_share_and_of_whole_pictures() -> None:
-    rows = result("crop_shares")["runs"]["thumbnet_fine_detail-seed0"]["rows"]
-    for crop_share in (0.875, 1.0):
-        found = next(one["retention"] for one in rows if one["crop_share"] == crop_share)
-        assert kept(found["mean"], found) in README
 
 
 def test_what_the_downscaler_is_worth() -> None:
