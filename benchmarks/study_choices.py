@@ -62,7 +62,7 @@ def finer_students(studies: dict[str, Rows]) -> list[str]:
         "  lies below that interval, which is one over pictures alone, for one training.",
         f"  Thumbnails: {found['picture_bytes']:,.0f} bytes as PNG, ΔE {found['delta_e']:.1f} from bicubic ones, SSIM {found['ssim']:.2f}. Bicubic thumbnails by the same defaults were not run, so what the",
         "  downscaler is worth there is not known.",
-        f"- **A longer start does not help** (`--student.detail_steps 4000` instead of 1,000; one seed, six epochs): {top(longer)} and {top(default)}, {points(longer['difference'])} points, at a ΔE of"
+        f"- **A longer start was not shown to help** (`--student.detail_steps 4000` instead of 1,000; one seed, six epochs): {top(longer)} and {top(default)}, {points(longer['difference'])} points, at a ΔE of"
         f" {longer['delta_e']:.1f} instead of {default['delta_e']:.1f}.",
     ]
 

@@ -134,18 +134,20 @@ def _where_it_is_worth_it(studies: dict[str, Rows], results: Path) -> list[str]:
     stored = json.loads((results / "formats_elpv.json").read_text())["formats"]
     webp, png = stored["webp:80"]["thumbnail"], stored["png"]
     pictures = json.loads((results / "stored_thumbnails.json").read_text())["formats"]
+    cells = json.loads((results / "stored_thumbnails_elpv.json").read_text())["formats"]
     ratio2, filtered = (studies["imagenette_detail"][name] for name in ("thumbnet_ratio2", "bicubic_all_fine"))
     larger = studies["imagenette_ratio2_bicubic"]["bicubic_all_ratio2"]
     whole = studies["imagenette_ratio2"]
     ours = whole["thumbnet_ratio2_fine_detail"]
     return [
         "- **ThumbNet is worth it** where pictures are kept, sent or classified many times as thumbnails. On solar cells, which are smooth,",
-        f"  WebP of quality 80 takes {webp['bytes']} bytes and costs nothing ({100 * webp['top1']:.1f}%, lossless"
-        f" {100 * png['thumbnail']['top1']:.1f}%); at the {png['thumbnail']['bytes']:,} bytes of a PNG the teacher",
+        f"  WebP of quality 80 takes {webp['bytes']} bytes and cost the plain student nothing ({100 * webp['top1']:.1f}%, lossless"
+        f" {100 * png['thumbnail']['top1']:.1f}%; one training, one quarter), the finer ones {_lost(cells, 'bicubic')} points (bicubic) and {_lost(cells, 'thumbnet')}"
+        f" (hidden detail) on four quarters; at the {png['thumbnail']['bytes']:,} bytes of a PNG the teacher",
         f"  on shrunk JPEGs is ahead ({100 * png['shrunk']['top1']:.1f}%), at 13 times the compute. On Imagenette WebP 80 costs"
         f" {_lost(pictures, 'bicubic_all_detail')} points with bicubic thumbnails",
         f"  and {_lost(pictures, 'thumbnet_detail')} where detail is hidden.",
-        "- **Ratio 2 shows no loss** where the student keeps the teacher's whole compute (`--ratio 2",
+        "- **Ratio 2 comes nearest to the teacher** where the student keeps its whole compute (`--ratio 2",
         f"  --student.keep_stem_resolution`): a drop of {points(ours['drop'])} points on Imagenette (one seed, three epochs; the untrained copy"
         f" on bicubic",
         f"  thumbnails keeps {kept(whole['untrained_bicubic'])}, a trained one was not run). It has a quarter of the pixels to send as they are and to keep in"
@@ -155,7 +157,7 @@ def _where_it_is_worth_it(studies: dict[str, Rows], results: Path) -> list[str]:
         f"  Its thumbnails show fine stripes where detail is hidden (ΔE {ours['delta_e']:.1f} from bicubic ones). Lossy formats were not measured.",
         f"- **At a quarter of the teacher's MACs**, ratio 2 came out ahead of bicubic thumbnails at ratio 4, by {points(ratio2['difference'])}"
         " points on Imagenette",
-        "  (one seed; on elpv within the noise), for thumbnails of four times the pixels"
+        f"  (one seed; on elpv {top(studies['elpv_ratio2']['thumbnet'])} and {top(studies['elpv']['bicubic_all_fine'])}, not compared in pairs), for thumbnails of four times the pixels"
         f" ({ratio2['picture_bytes']:,.0f} bytes as PNG, {filtered['picture_bytes']:,.0f} at ratio 4).",
         f"  That is the ratio's gain, not the downscaler's: with bicubic thumbnails of ratio 2 it is {top(larger)}, with learned ones {top(ratio2)} (one seed each, not",
         "  compared in pairs). How much a downscaler could win back at ratio 4 is said by the bounds below.",
@@ -175,12 +177,12 @@ def _what_could_be_won(studies: dict[str, Rows]) -> list[str]:
         f" of the picture has {top(fine)}, for {macs[0]} M MACs,",
         f"  on bicubic thumbnails {top(bicubic)}, for {macs[1]} M. Those {points(fine['difference'])} points are what any downscaler could give it, as far as"
         f" training reached; hidden detail has {top(ours)} there,",
-        f"  {points(ours['difference'])} points. **So the aim of one point ahead is nearly all that there is, and ThumbNet has about half of it.** The plain student has"
+        f"  {points(ours['difference'])} points. **So the aim of one point ahead is nearly all that there is, and ThumbNet has a part of it**, how much the intervals leave open. The plain student has"
         f" {top(plain)} with every pixel;",
-        f"  from thumbnails it had {top(studies['imagenette_lr']['thumbnet'])} with those settings (another day): its compute bounds it, not what it is shown. The teacher's whole compute on the bicubic",
-        f"  thumbnail, enlarged (`upsampled`, {macs[2]} M), has {top(whole)} (keeps {share_kept(whole)}) after three epochs at 2.5e-4: compute is worth more there than every pixel.",
+        f"  from thumbnails it had {top(studies['imagenette_lr']['thumbnet'])} with those settings (another day), which suggests that its compute bounds it rather than what it is shown. The teacher's whole compute on the bicubic",
+        f"  thumbnail, enlarged (`upsampled`, {macs[2]} M), has {top(whole)} (keeps {share_kept(whole)}) after three epochs at 2.5e-4, not compared in pairs: compute may be worth more there than every pixel.",
         f"  On elpv every pixel gives the finer student {top(elpv['all_information_fine'])} and the plain one {top(elpv['all_information'])}, bicubic thumbnails"
-        f" {top(elpv['bicubic_all_fine'])} and {top(elpv['bicubic_all'])}: nothing that 656 pictures could show.",
+        f" {top(elpv['bicubic_all_fine'])} and {top(elpv['bicubic_all'])}: differences too small for 656 pictures.",
         *_whole_compute(pair),
     ]
 

@@ -31,7 +31,7 @@ def kept(share: float, limits: Mapping[str, float]) -> str:
         ("elpv_folds_two_seeds", "thumbnet_fine_detail"),
         ("imagenette_defaults", "thumbnet"),
         ("imagenette_defaults_fine", "thumbnet_fine_detail"),
-        ("imagenette_defaults_mixup", "thumbnet"),
+        ("imagenette_ratio2_bicubic", "bicubic_all_ratio2"),
         ("imagenette_ratio2", "thumbnet_ratio2_fine_detail"),
         ("imagenette_whole_compute", "thumbnet_upsampled"),
     ],
