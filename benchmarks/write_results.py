@@ -81,6 +81,12 @@ def render() -> str:
             ),
         ),
         (
+            "study_imagenette_wider_views",
+            study_results.study_of(
+                "The plain student, 12 epochs on four views at the default crop share: wider views, a heavier `loss.em`"
+            ),
+        ),
+        (
             "study_imagenette_mixed_views",
             study_results.study_of(
                 "The plain student, 24 epochs on four views, two of them mixes, `loss.em 10`, at the default crop share"
