@@ -81,7 +81,7 @@ def losses(studies: dict[str, Rows]) -> list[str]:
     progressive, direct = (
         studies[name]["thumbnet_fine_detail"] for name in ("imagenette_progressive", "imagenette_detail_long")
     )
-    folds = studies["elpv_folds"]
+    folds, fine = studies["elpv_folds"], studies["imagenette_fine_losses"]
     heavier = studies["imagenette_embedding"]["thumbnet_fine_detail"]
     return [
         "- **What the plain student learns from** on Imagenette (one seed, six epochs, bicubic thumbnails):"
@@ -93,7 +93,9 @@ def losses(studies: dict[str, Rows]) -> list[str]:
         f" {top(plain['thumbnet_without_fm'])} without and {top(plain['thumbnet'])} with",
         f"  all losses (one seed), on elpv {top(elpv['thumbnet_without_fm'])} and {top(elpv['thumbnet'])} (three seeds)."
         f" Without distillation it did better on elpv ({top(elpv['thumbnet_without_kd'])}), a",
-        "  weak teacher of two classes. Finer students were not tried without either, so no default moves on it.",
+        f"  weak teacher of two classes. The finer student on bicubic thumbnails has {top(fine['bicubic_cl_kd_fine'])} without and {top(fine['bicubic_cl_kd_fm_fine'])} with it"
+        f" ({points(fine['bicubic_cl_kd_fm_fine']['difference'])} points),",
+        f"  and {top(fine['bicubic_all_fine'])} with the embedding as well (Imagenette, one seed).",
         "- **Sides that shrink** (`student.weights` of a run at ratio 2): four epochs there and ten at ratio 4 behind the detail start have"
         f" {top(progressive)},",
         f"  where ten epochs from the teacher have {top(direct)} (one seed each, the same four views).",

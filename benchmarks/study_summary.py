@@ -204,26 +204,25 @@ def _whole_compute(pair: Rows) -> list[str]:
 
 def _the_downscaler(studies: dict[str, Rows], results: Path) -> list[str]:
     detail, longer = studies["imagenette_detail"], studies["imagenette_detail_long"]
-    anew = studies["imagenette_bounds"]["thumbnet_fine_detail"]
+    anew, once_more = (studies[f"imagenette_{name}"]["thumbnet_fine_detail"] for name in ("bounds", "fine_again"))
     ours, fine = detail["thumbnet_detail"], studies["imagenette_first_layer"]["thumbnet_fine_detail"]
     elpv = [studies["elpv_detail"][name] for name in ("thumbnet_fine_detail", "thumbnet_detail")]
-    folds, alone = (studies["elpv_folds"][name] for name in ("thumbnet_fine_detail", "bicubic_cl_kd_fine"))
     sharper = json.loads((results / "transfer.json").read_text())
     found = sharper["retrieval"]["paired_differences"]["learned - bicubic"]["average_precision"]
     trained = sharper["students"]["paired_differences"]["learned - bicubic"]
     webp = json.loads((results / "stored_thumbnails_fine.json").read_text())["formats"]["webp"]["runs"].values()
     sizes = [f"{run['bytes']:,}" for run in webp]
     return [
-        "- **The downscaler is worth something where the student can read it.** On Imagenette, ahead of the one student on a fixed filter"
+        *study_advice.published_losses(studies),
+        "- **The downscaler is worth something where the student can read it.** On Imagenette, ahead of the best student on a fixed filter"
         " (bicubic, all losses)",
         "  that was trained at this compute:"
         f" {points(fine['difference'])} points for the same student behind a downscaler that begins by hiding detail, as it does there by default ({seeds_of(fine)}; the first",
-        f"  alone {points(detail['thumbnet_fine_detail']['difference'])}; trained anew {points(anew['difference'])}, {seeds_of(anew)}; after ten epochs on four views"
+        f"  alone {points(detail['thumbnet_fine_detail']['difference'])}; trained anew {points(anew['difference'])} and {points(once_more['difference'])}, {seeds_of(anew)} each; after ten epochs on four views"
         f" {points(longer['thumbnet_fine_detail']['difference'])}, {seeds_of(longer['thumbnet_fine_detail'])}),"
         f" {points(ours['difference'])} with `--student.detail_decoder` ({seeds_of(ours)}).",
-        "  Bicubic with `cl` and `kd` alone, the best of the plain students there, was not tried at this compute. On elpv the",
-        f"  two are at {points(elpv[0]['difference'])} and {points(elpv[1]['difference'])}: no difference that its 656 pictures could show. Bicubic with `cl` and `kd` alone had",
-        f"  {top(alone)} beside {top(folds)} on all four quarters there (one training each).",
+        "  On elpv the",
+        f"  two are at {points(elpv[0]['difference'])} and {points(elpv[1]['difference'])}: no difference that its 656 pictures could show.",
         f"- **What that costs**: as PNG {fine['picture_bytes']:,.0f} and {ours['picture_bytes']:,.0f} bytes, bicubic thumbnails"
         f" {detail['bicubic_all_fine']['picture_bytes']:,.0f}; as lossless WebP {sizes[0]} and {sizes[1]} (first layer,",
         f"  bicubic). ΔE {fine['delta_e']:.1f} and {ours['delta_e']:.1f} from bicubic thumbnails, where 2.3 is just noticeable:"

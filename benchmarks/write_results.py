@@ -40,6 +40,16 @@ def render() -> str:
         ),
         ("study_imagenette_first_layer", study_results.study_of("The same student and compute, two seeds")),
         (
+            "study_imagenette_fine_losses",
+            study_results.study_of(
+                "The same student behind bicubic thumbnails with labels, distillation and feature mapping, one after the other"
+            ),
+        ),
+        (
+            "study_imagenette_fine_again",
+            study_results.study_of("The same runs, against the best of all students on bicubic thumbnails"),
+        ),
+        (
             "study_imagenette_longer_start",
             study_results.study_of(
                 "The same student with a start four times as long (`student.detail_steps 4000`), beside it"

@@ -50,6 +50,17 @@ def test_what_the_downscaler_is_worth() -> None:
     )
 
 
+def test_what_it_is_worth_beside_the_losses_of_others() -> None:
+    found, words = row("imagenette_fine_losses", "thumbnet_fine_detail"), " ".join(README.split())
+    worth, learned = found["difference"], row("imagenette_fine_again", "thumbnet_fine_detail")["difference"]
+    assert found["against"] in ("bicubic_cl_kd_fine", "bicubic_cl_kd_fm_fine")
+    limits = f"[{100 * worth['low']:.1f}, {100 * worth['high']:.1f}]"
+    said = f"{100 * worth['mean']:.1f} {limits} points on Imagenette (six epochs"
+    assert said in words
+    assert learned["low"] < 0, "it is beyond chance now"
+    assert f"and {100 * learned['mean']:.1f} in two more trainings, the last not beyond chance" in words
+
+
 def test_what_it_is_worth_at_the_teachers_whole_compute() -> None:
     found = row("imagenette_whole_compute", "thumbnet_upsampled")
     control, worth, words = (
