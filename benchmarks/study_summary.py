@@ -137,7 +137,7 @@ def _where_it_is_worth_it(studies: dict[str, Rows], results: Path) -> list[str]:
     cells = json.loads((results / "stored_thumbnails_elpv.json").read_text())["formats"]
     ratio2, filtered = (studies["imagenette_detail"][name] for name in ("thumbnet_ratio2", "bicubic_all_fine"))
     larger = studies["imagenette_ratio2_bicubic"]["bicubic_all_ratio2"]
-    whole = studies["imagenette_ratio2"]
+    whole, equal = studies["imagenette_ratio2"], studies["imagenette_equal_compute"]["thumbnet_fine_detail"]
     ours = whole["thumbnet_ratio2_fine_detail"]
     return [
         "- **ThumbNet is worth it** where pictures are kept, sent or classified many times as thumbnails. On solar cells, which are smooth,",
@@ -160,7 +160,8 @@ def _where_it_is_worth_it(studies: dict[str, Rows], results: Path) -> list[str]:
         f"  (one seed; on elpv {top(studies['elpv_ratio2']['thumbnet'])} and {top(studies['elpv']['bicubic_all_fine'])}, not compared in pairs), for thumbnails of four times the pixels"
         f" ({ratio2['picture_bytes']:,.0f} bytes as PNG, {filtered['picture_bytes']:,.0f} at ratio 4).",
         f"  That is the ratio's gain, not the downscaler's: with bicubic thumbnails of ratio 2 it is {top(larger)}, with learned ones {top(ratio2)} (one seed each, not",
-        "  compared in pairs). How much a downscaler could win back at ratio 4 is said by the bounds below.",
+        f"  compared in pairs). Hidden detail at ratio 4, for the same compute of the student, has {top(equal)}: {points(equal['difference'])} points beside bicubic thumbnails of ratio 2",
+        f"  ({seeds_of(equal)}, the same pictures). How much a downscaler could win back at ratio 4 is said by the bounds below.",
         *study_advice.equal_bytes(results),
     ]
 

@@ -50,6 +50,10 @@ def render() -> str:
             study_results.study_of("The same runs, against the best of all students on bicubic thumbnails"),
         ),
         (
+            "study_imagenette_equal_compute",
+            study_results.study_of("The same runs, beside a bicubic thumbnail of ratio 2 for the same compute"),
+        ),
+        (
             "study_imagenette_longer_start",
             study_results.study_of(
                 "The same student with a start four times as long (`student.detail_steps 4000`), beside it"

@@ -61,6 +61,13 @@ def test_what_it_is_worth_beside_the_losses_of_others() -> None:
     assert f"and {100 * learned['mean']:.1f} in two more trainings, the last not beyond chance" in words
 
 
+def test_a_larger_bicubic_thumbnail_for_the_same_compute() -> None:
+    lost = row("imagenette_equal_compute", "thumbnet_fine_detail")["difference"]
+    limits = f"[{-100 * lost['high']:.1f}, {-100 * lost['low']:.1f}]"
+    said = f"{-100 * lost['mean']:.1f} {limits} points ahead of learned ones of ratio 4"
+    assert said in " ".join(README.split())
+
+
 def test_what_it_is_worth_at_the_teachers_whole_compute() -> None:
     found = row("imagenette_whole_compute", "thumbnet_upsampled")
     control, worth, words = (
