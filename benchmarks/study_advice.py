@@ -165,7 +165,8 @@ def published_losses(studies: dict[str, Rows]) -> list[str]:
         f" feature mapping {top(mapped)},",
         f"  ThumbNet {top(ours)}: {points(ours['difference'])} points beside the better of them. {points(every['difference'])} of it are embedding matching, which works on bicubic"
         f" thumbnails as well ({top(every)}); the downscaler is the rest,",
-        f"  {points(again['difference'])} there. On all four quarters of elpv ThumbNet has {top(folds)}, labels and distillation {top(alone)} (one training each).",
+        f"  {points(again['difference'])} there. Which rows to compare with was chosen once the first of them was known, and their weights were not tuned",
+        f"  for them; learned resizers, norms and head alone and several sides were not run there. On all four quarters of elpv, in the first round, ThumbNet has {top(folds)}, labels and distillation {top(alone)} (one training each).",
     ]
 
 

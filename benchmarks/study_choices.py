@@ -52,11 +52,11 @@ def plain_students(studies: dict[str, Rows]) -> list[str]:
         f"  them mixes, with `loss.em 10` {top(mixed)} ({share_kept(mixed)}): all just below the aim of 93%, which lies within each interval. One training",
         "  each, not compared in pairs; the last differs in `loss.mm` as well. So neither mixes nor fresh views are shown to help, or not to.",
         f"  By the defaults its thumbnails hardly differ from bicubic ones (ΔE {defaults['delta_e']:.1f}; there, with `loss.mm 1`, {mixed['delta_e']:.1f}).",
-        f"- **A heavier embedding helps the plain student on Imagenette, wider views do not.** Twelve epochs on four views at the default crop share, all else the defaults: {top(two)}; with"
+        f"- **With a heavier embedding the plain student was ahead on Imagenette, with wider views not.** Twelve epochs on four views at the default crop share, all else the defaults: {top(two)}; with"
         f" `loss.em 10` instead of 2",
         f"  {top(ten)}, {points(ten['difference'])} points; with views of a quarter or more of the picture's area (`--views.scale '[0.25, 1.0]'`) instead of half or more {top(wider)},"
         f" {points(wider['difference'])}.",
-        f"  One training each, over pictures alone. On solar cells `loss.em 10` was at {points(folds['difference'])} beside bicubic thumbnails with 2, below: so the default stays 2, and 10 is worth a try.",
+        f"  One training each, over pictures alone, so chance in training is not in these intervals. On solar cells `loss.em 10` was at {points(folds['difference'])} beside bicubic thumbnails with 2, below: so the default stays 2, and 10 is worth a try.",
     ]
 
 

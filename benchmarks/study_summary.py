@@ -222,8 +222,7 @@ def _the_downscaler(studies: dict[str, Rows], results: Path) -> list[str]:
         f"  alone {points(detail['thumbnet_fine_detail']['difference'])}; trained anew {points(anew['difference'])} and {points(once_more['difference'])}, {seeds_of(anew)} each; after ten epochs on four views"
         f" {points(longer['thumbnet_fine_detail']['difference'])}, {seeds_of(longer['thumbnet_fine_detail'])}),"
         f" {points(ours['difference'])} with `--student.detail_decoder` ({seeds_of(ours)}).",
-        "  On elpv the",
-        f"  two are at {points(elpv[0]['difference'])} and {points(elpv[1]['difference'])}: no difference that its 656 pictures could show.",
+        f"  On elpv the two are at {points(elpv[0]['difference'])} and {points(elpv[1]['difference'])}: no difference that its 656 pictures could show.",
         f"- **What that costs**: as PNG {fine['picture_bytes']:,.0f} and {ours['picture_bytes']:,.0f} bytes, bicubic thumbnails"
         f" {detail['bicubic_all_fine']['picture_bytes']:,.0f}; as lossless WebP {sizes[0]} and {sizes[1]} (first layer,",
         f"  bicubic). ΔE {fine['delta_e']:.1f} and {ours['delta_e']:.1f} from bicubic thumbnails, where 2.3 is just noticeable:"
