@@ -3,13 +3,15 @@
     python benchmarks/keep_study.py runs/solar elpv
 
 Copies runs/solar/comparison.json to benchmarks/results/study_elpv.json; `python benchmarks/write_results.py` then
-writes its table into docs/results.md.
+writes its table into docs/results.md. Which pictures each run answered rightly is kept with it, so that runs of later
+comparisons can be paired with these (`benchmarks/picture_answers.py`).
 """
 
 import argparse
 import json
 from pathlib import Path
 
+import picture_answers
 from thumbnet.storage import write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -30,6 +32,7 @@ def main() -> None:
     # Tables are made while runs go on; the command that makes the runs as well is the same without this flag.
     command = content["command"].replace(" --train false", "").replace(output_folder, str(kept_as))
     content["command"] = " ".join(without_folder(word) for word in command.split())
+    content["answers"] = picture_answers.of_study(given.study)
     write_json(output, content)
     print(output)
 
