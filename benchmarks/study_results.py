@@ -3,12 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-Rows = dict[str, dict[str, Any]]
-
-
-def kept(row: dict[str, Any]) -> str:
-    """The share of the teacher's accuracy."""
-    return f"{100 * row['retention']:.1f}%"
+Row = dict[str, Any]
+Rows = dict[str, Row]
 
 
 def share_kept(row: dict[str, Any]) -> str:

@@ -6,8 +6,9 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+import study_pairs
 import study_tables
-from study_results import Rows, points, share, share_kept, top
+from study_results import Rows, points, share, top
 
 TEMPLATE = Path(__file__).parent / "findings.md.jinja"
 RECIPES = Path(__file__).parent.parent / "recipes" / "study"
@@ -16,7 +17,6 @@ FILTERS = {
     "top": top,
     "points": points,
     "share": share,
-    "share_kept": share_kept,
     "percent": lambda value: f"{100 * value:.1f}%",
     "one_digit": lambda value: f"{value:.1f}",
     "thousands": lambda value: f"{value:,}",
@@ -39,14 +39,14 @@ def known_so_far(results: Path) -> str:
         return found
 
     def stored(name: str, form: str, recipe: str) -> dict[str, Any]:
-        """Top-1 and bytes of one student's thumbnails in one format, all runs of the recipe taken together."""
-        runs: dict[str, dict[str, Any]] = formats(name)[form]["runs"]
-        return next(found for run, found in runs.items() if run.startswith(recipe))
+        """Top-1 and bytes of one student's thumbnails in one format."""
+        found: dict[str, Any] = _of_recipe(formats(name)[form]["runs"], recipe)
+        return found
 
     def apart(name: str, form: str, other: str) -> dict[str, float]:
         """Ours minus another student's top-1 in one format."""
-        differences: dict[str, dict[str, float]] = formats(name)[form]["paired_differences"]
-        return next(found for run, found in differences.items() if run.startswith(other))
+        found: dict[str, float] = _of_recipe(formats(name)[form]["paired_differences"], other)
+        return found
 
     def lost(name: str, recipe: str) -> str:
         """Points that WebP of quality 80 costs a student."""
@@ -69,19 +69,26 @@ def known_so_far(results: Path) -> str:
         shown=shown,
         crop_share=TEACHERS_CROP_SHARE,
         transfer=read("transfer"),
+        decoder=read("stored_thumbnails")["formats"]["png"],
         formats_elpv=read("formats_elpv")["formats"],
         times=read("reading_and_answering"),
         not_run=_not_run(studies),
         tables={
             "in_short": study_tables.in_short(studies, stored("ratio2", "webp:80", "bicubic_all_ratio2")["top1"]),
             "kept": study_tables.kept(studies, shown, TEACHERS_CROP_SHARE),
-            "learned_or_fixed": study_tables.learned_or_fixed(studies),
+            "learned_or_bicubic": study_pairs.learned_or_bicubic(studies),
             "bounds": study_tables.bounds(studies),
             "equal_bytes": study_tables.equal_bytes(formats("fine"), formats("ratio2")),
             "smaller_networks": study_tables.smaller_networks(studies, read("reading_and_answering")["milliseconds"]),
-            "tried": study_tables.tried(studies),
+            "tried": study_pairs.tried(studies),
         },
     )
+
+
+def _of_recipe(by_run: dict[str, Any], recipe: str) -> Any:
+    """What is said of the one run of a recipe; runs are named as in `thumbnet-seed0`."""
+    (found,) = (said for run, said in by_run.items() if run.partition("-seed")[0] == recipe)
+    return found
 
 
 def _rows(study: Path) -> Rows:

@@ -1,185 +1,154 @@
 """The tables of findings.md.jinja: which rows of which studies they hold. Numbers come from the studies' JSON."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from study_results import Rows, points, share, share_kept, top
+from study_results import Row, Rows, share, share_kept, top
 
 Formats = dict[str, Any]
 PLAIN, FINE = "thumbnet", "thumbnet_fine_detail"
-SIX, TEN, TWELVE = "Imagenette, 6 epochs", "Imagenette, 10 epochs on four views", "Imagenette, 12 epochs"
-CELLS, QUARTERS = "solar cells, one quarter", "solar cells, four quarters"
 
-# What is scarce, ratio, student, its row on Imagenette, its row on solar cells, epochs on Imagenette.
+
+class Choice(NamedTuple):
+    """What is scarce, and the student for it; `imagenette` and `cells` are its study and row there."""
+
+    scarce: str
+    ratio: int
+    student: str
+    imagenette: tuple[str, str]
+    cells: tuple[str, str] | None
+    epochs: str
+    note: str = ""
+
+
+class Kind(NamedTuple):
+    """A kind of student, with its rows by data set and training; the last on Imagenette may be a share from elsewhere."""
+
+    student: str
+    aim: str
+    elpv: Sequence[tuple[str, Row]]
+    imagenette: Sequence[tuple[str, Row]]
+    elsewhere: str = ""
+
+
 CHOICES = (
-    ("compute most of all", 4, "plain", ("imagenette_defaults", PLAIN), ("elpv_folds", PLAIN), "30, the defaults"),
-    (
-        "**compute and pixels**",
-        4,
-        "`keep_stem_resolution`",
-        ("imagenette_defaults_fine", FINE),
-        ("elpv_folds_two_seeds", FINE),
-        "30, the defaults",
-    ),
-    ("compute and bytes", 2, "plain, `bicubic` thumbnails", ("imagenette_ratio2_bicubic", "bicubic_all_ratio2"), (), 6),
-    ("pixels", 4, "`upsample`, `detail_decoder`", ("imagenette_whole_compute", "thumbnet_upsampled"), (), 3),
-    ("accuracy", 2, "`keep_stem_resolution`", ("imagenette_ratio2", "thumbnet_ratio2_fine_detail"), (), 3),
-)
-
-# Student, data and training, study, our row: each is paired there with the best fixed filter of equal compute.
-PAIRS = (
-    ("finer", SIX, "imagenette_first_layer", FINE),
-    ("finer", f"{SIX}, anew", "imagenette_bounds", FINE),
-    ("finer", f"{SIX}, anew", "imagenette_fine_again", FINE),
-    ("finer", TEN, "imagenette_detail_long", FINE),
-    ("finer, `detail_decoder`", SIX, "imagenette_detail", "thumbnet_detail"),
-    ("finer, `detail_decoder`", TEN, "imagenette_detail_long", "thumbnet_detail"),
-    ("the teacher's compute", "Imagenette, 3 epochs", "imagenette_whole_compute", "thumbnet_upsampled"),
-    ("plain", SIX, "imagenette", PLAIN),
-    ("finer", CELLS, "elpv_detail", FINE),
-    ("finer", QUARTERS, "elpv_folds", FINE),
-    ("finer", f"{QUARTERS}, anew ²", "elpv_folds_again", FINE),
-    ("finer", "solar cells, three quarters ²", "elpv_folds_two_seeds", FINE),
-    ("finer", f"{CELLS}, Lite1", "elpv_lite1", FINE),
-    ("plain", CELLS, "elpv", PLAIN),
-    ("plain", QUARTERS, "elpv_folds", PLAIN),
-)
-
-# Setting, student, data and training, study and row with it, study and row without it.
-TRIED = (
-    ("`loss.em` 10 instead of 2", "plain", TWELVE, "imagenette_wider_views:thumbnet_heavier_em", "imagenette_wider_views:thumbnet"),
-    ("", "plain", QUARTERS, "elpv_folds:thumbnet_heavier_em", "elpv_folds:thumbnet"),
-    ("", "finer", TEN, "imagenette_embedding:thumbnet_fine_detail", "imagenette_detail_long:thumbnet_fine_detail"),
-    ("embedding matching added to the rest", "finer, bicubic", SIX, "imagenette_fine_losses:bicubic_all_fine", "imagenette_fine_losses:bicubic_cl_kd_fm_fine"),
-    ("", "plain, bicubic", SIX, "imagenette_alternatives:bicubic_all", "imagenette_alternatives:bicubic_cl_kd_fm"),
-    ("feature mapping added to cl and kd", "finer, bicubic", SIX, "imagenette_fine_losses:bicubic_cl_kd_fm_fine", "imagenette_fine_losses:bicubic_cl_kd_fine"),
-    ("", "plain, bicubic", SIX, "imagenette_alternatives:bicubic_cl_kd_fm", "imagenette_alternatives:bicubic_cl_kd"),
-    ("distillation added to cl", "plain, bicubic", SIX, "imagenette_alternatives:bicubic_cl_kd", "imagenette_alternatives:bicubic_cl"),
-    ("norms and head alone trained", "plain, bicubic", SIX, "imagenette_alternatives:fixres", "imagenette_alternatives:bicubic_cl"),
-    ("`loss.fm` 0", "plain", SIX, "imagenette_alternatives:thumbnet_without_fm", "imagenette_alternatives:thumbnet"),
-    ("", "plain", f"{CELLS}, three seeds", "elpv:thumbnet_without_fm", "elpv:thumbnet"),
-    ("`loss.kd` 0", "plain", f"{CELLS}, three seeds", "elpv:thumbnet_without_kd", "elpv:thumbnet"),
-    ("`mix.mixup` 1 on half of the batches", "plain", "Imagenette, the defaults", "imagenette_defaults_mixup:thumbnet", "imagenette_defaults:thumbnet"),
-    ("`views.scale` from 0.25 instead of 0.5", "plain", TWELVE, "imagenette_wider_views:thumbnet_wider_views", "imagenette_wider_views:thumbnet"),
-    ("`student.detail_steps` 4,000 instead of 1,000", "finer", SIX, "imagenette_longer_start:thumbnet_fine_longer_start", "imagenette_longer_start:thumbnet_fine_detail"),
-    ("four epochs at ratio 2 first", "finer", TEN, "imagenette_progressive:thumbnet_fine_detail", "imagenette_detail_long:thumbnet_fine_detail"),
-    ("`lr` 5e-4 instead of 1e-3", "finer, bicubic", SIX, "imagenette_detail:bicubic_all_fine", "imagenette:bicubic_all_fine"),
-    ("", "plain", SIX, "imagenette_lr:thumbnet", "imagenette:thumbnet"),
+    Choice("compute most of all", 4, "plain", ("imagenette_defaults", PLAIN), ("elpv_folds", PLAIN), "30, the defaults", " ¹"),
+    Choice("**compute and pixels**", 4, "`keep_stem_resolution`", ("imagenette_defaults_fine", FINE), ("elpv_folds_two_seeds", FINE), "30, the defaults", " ¹"),
+    Choice("compute and bytes", 2, "plain, `bicubic` thumbnails", ("imagenette_ratio2_bicubic", "bicubic_all_ratio2"), None, "6", "; {lossy} as WebP 80"),
+    Choice("pixels", 4, "`upsample`, `detail_decoder`", ("imagenette_whole_compute", "thumbnet_upsampled"), None, "3"),
+    Choice("accuracy", 2, "`keep_stem_resolution`", ("imagenette_ratio2", "thumbnet_ratio2_fine_detail"), None, "3"),
 )  # fmt: skip
 
 
 def in_short(studies: dict[str, Rows], stored_top1: float) -> str:
     """One line for each thing that may be scarce; `stored_top1` is that of bicubic thumbnails of ratio 2 as WebP 80."""
+    teacher = studies["imagenette_ratio2_bicubic"]["teacher"]
+    lossy = f"{100 * stored_top1 / teacher['metric']['mean']:.1f}%"
     lines = []
-    for scarce, ratio, student, (study, name), cells, epochs in CHOICES:
-        row = studies[study][name]
-        part = row["student_macs"] / studies["imagenette_whole_compute"]["teacher"]["student_macs"]
-        classes = share_kept(row) + (" ¹" if "defaults" in study else "")
-        if name == "bicubic_all_ratio2":
-            lossy = stored_top1 / studies[study]["teacher"]["metric"]["mean"]
-            classes += f"; {100 * lossy:.1f}% as WebP 80"
-        solar = share_kept(studies[cells[0]][cells[1]]) if cells else ""
-        lines.append((scarce, f"1/{ratio**2}", f"{ratio}, {student}", f"{100 * part:.0f}%", solar, classes, epochs))
+    for choice in CHOICES:
+        row = studies[choice.imagenette[0]][choice.imagenette[1]]
+        part = f"{100 * row['student_macs'] / teacher['student_macs']:.0f}%"
+        solar = share_kept(studies[choice.cells[0]][choice.cells[1]]) if choice.cells else ""
+        solar += " ²" if choice.cells == ("elpv_folds_two_seeds", FINE) else ""
+        classes = share_kept(row) + choice.note.format(lossy=lossy)
+        student = f"{choice.ratio}, {choice.student}"
+        lines.append((choice.scarce, f"1/{choice.ratio**2}", student, part, solar, classes, choice.epochs))
     heads = ("what is scarce", "pixels", "ratio, student", "its MACs, of the teacher's", "solar cells", "Imagenette")
-    return _table((*heads, "epochs on Imagenette"), lines, left=(0, 2, 6))
+    return table((*heads, "epochs on Imagenette"), lines, left=(0, 2, 6))
 
 
-def kept(studies: dict[str, Rows], shown: Callable[[str, float], dict[str, Any]], crop_share: float) -> str:
+def kept(studies: dict[str, Rows], shown: Callable[[str, float], Row], crop_share: float) -> str:
     """The share that every kind of student keeps, by data set and training."""
-    detail, longer = studies["imagenette_detail"], studies["imagenette_detail_long"]
-    elpv, folds, again = studies["elpv_detail"], studies["elpv_folds"], studies["elpv_folds_again"]
-    whole, larger = studies["imagenette_whole_compute"], studies["imagenette_ratio2_bicubic"]
-    students: tuple[tuple[str, str, list[dict[str, Any]], list[tuple[str, dict[str, Any]]]], ...] = (
-        (
-            "ratio 2, `keep_stem_resolution`",
-            "100%",
-            [],
-            [("3 epochs", studies["imagenette_ratio2"]["thumbnet_ratio2_fine_detail"])],
+    lines = []
+    for kind in _kinds(studies, shown, crop_share):
+        row = kind.imagenette[0][1]
+        macs = f"{row['student_macs'] / 1e6:.0f} ({(row['student_macs'] + row['downscaler_macs']) / 1e6:.0f})"
+        cells, classes = (
+            "; ".join(f"{said}: {share_kept(found)}" if said else share_kept(found) for said, found in rows)
+            for rows in (kind.elpv, kind.imagenette)
+        )
+        lines.append((kind.student, macs, kind.aim, cells, classes + kind.elsewhere))
+    teacher = studies["imagenette_whole_compute"]["teacher"]["student_macs"]
+    heads = ("student", f"MMACs on Imagenette: S (with E) of {teacher / 1e6:.0f}", "aim", "elpv", "Imagenette")
+    return table(heads, lines)
+
+
+def _kinds(studies: dict[str, Rows], shown: Callable[[str, float], Row], crop_share: float) -> Sequence[Kind]:
+    def elpv(recipe: str) -> list[tuple[str, Row]]:
+        rounds = (("", "elpv_detail"), ("four quarters", "elpv_folds"), ("again", "elpv_folds_again"))
+        return [(said, studies[study][recipe]) for said, study in (*rounds, ("two seeds", "elpv_folds_two_seeds"))]
+
+    def classes(*trainings: tuple[str, str, str]) -> list[tuple[str, Row]]:
+        return [(said, studies[f"imagenette{study}"][recipe]) for said, study, recipe in trainings]
+
+    def at_crop_share(name: str) -> str:
+        return share(shown(name, crop_share)["retention"])
+
+    default, em = "the defaults, 30 epochs of fresh views ¹", "thumbnet_heavier_em"
+    return (
+        Kind("ratio 2, `keep_stem_resolution`", "100%", [], classes(("3 epochs", "_ratio2", "thumbnet_ratio2_fine_detail"))),
+        Kind("ratio 2", "100%", [("", studies["elpv_ratio2"][PLAIN])], classes(("", "_detail", "thumbnet_ratio2"))),
+        Kind(
+            "ratio 2 on bicubic thumbnails",
+            "",
+            [("", studies["elpv_ratio2"]["bicubic_all"])],
+            classes(("", "_ratio2_bicubic", "bicubic_all_ratio2")),
         ),
-        ("ratio 2", "100%", [studies["elpv_ratio2"][PLAIN]], [("", detail["thumbnet_ratio2"])]),
-        ("ratio 4, `upsample` on bicubic thumbnails", "", [], [("3 epochs", whole["upsampled"])]),
-        ("ratio 4, `upsample`, `detail_decoder`", "", [], [("3 epochs", whole["thumbnet_upsampled"])]),
-        ("ratio 2 on bicubic thumbnails", "", [], [("", larger["bicubic_all_ratio2"])]),
-        (
+        Kind("ratio 4, `upsample` on bicubic thumbnails", "", [], classes(("3 epochs", "_whole_compute", "upsampled"))),
+        Kind("ratio 4, `upsample`, `detail_decoder`", "", [], classes(("3 epochs", "_whole_compute", "thumbnet_upsampled"))),
+        Kind(
             "ratio 4, `keep_stem_resolution` on bicubic thumbnails",
             "",
-            [rows["bicubic_all_fine"] for rows in (elpv, folds, again)],
-            [
-                ("", detail["bicubic_all_fine"]),
-                ("10 epochs", longer["bicubic_all_fine"]),
-                ("16", studies["imagenette_fine_long"]["bicubic_all_fine"]),
-            ],
+            elpv("bicubic_all_fine"),
+            classes(
+                ("", "_first_layer", "bicubic_all_fine"),
+                ("10 epochs", "_detail_long", "bicubic_all_fine"),
+                ("16", "_fine_long", "bicubic_all_fine"),
+            ),
         ),
-        (
+        Kind(
             "ratio 4, `keep_stem_resolution`: detail hidden by default",
             "97%",
-            [rows[FINE] for rows in (elpv, folds, again)],
-            [
-                ("", studies["imagenette_first_layer"][FINE]),
-                ("10 epochs", longer[FINE]),
-                ("20, mixup", studies["imagenette_mixup"][FINE]),
-                ("4 at ratio 2, then 10", studies["imagenette_progressive"][FINE]),
-                ("the defaults, 30 epochs of fresh views", studies["imagenette_defaults_fine"][FINE]),
-            ],
+            elpv(FINE),
+            classes(
+                ("", "_first_layer", FINE),
+                ("10 epochs", "_detail_long", FINE),
+                ("20, mixup", "_mixup", FINE),
+                ("4 at ratio 2, then 10", "_progressive", FINE),
+                (default, "_defaults_fine", FINE),
+            ),
+            f"; 4 at ratio 2, then 10 ¹: {at_crop_share('crop_shares')}",
         ),
-        (
+        Kind(
             "ratio 4, `detail_decoder`",
             "",
-            [elpv["thumbnet_detail"]],
-            [("", detail["thumbnet_detail"]), ("10 epochs", longer["thumbnet_detail"])],
+            [("", studies["elpv_detail"]["thumbnet_detail"])],
+            classes(("", "_detail", "thumbnet_detail"), ("10 epochs", "_detail_long", "thumbnet_detail")),
         ),
-        (
+        Kind(
             "ratio 4, plain",
             "93%",
-            [studies["elpv"][PLAIN], folds[PLAIN]],
-            [
-                ("", studies["imagenette"][PLAIN]),
-                ("24 epochs", studies["imagenette_long"][PLAIN]),
-                (f"24, `loss.em 10`, mixed views, at crop share {crop_share:g}", studies["imagenette_mixed_views"][PLAIN]),
-                ("the defaults, 30 epochs of fresh views", studies["imagenette_defaults"][PLAIN]),
-                ("those with mixup", studies["imagenette_defaults_mixup"][PLAIN]),
-            ],
+            [("", studies["elpv"][PLAIN]), ("four quarters", studies["elpv_folds"][PLAIN])],
+            classes(
+                ("", "", PLAIN),
+                ("24 epochs", "_long", PLAIN),
+                ("12 ¹", "_wider_views", PLAIN),
+                ("12, `loss.em 10` ¹", "_wider_views", em),
+                ("24, `loss.em 10`, mixed views ¹", "_mixed_views", PLAIN),
+                (default, "_defaults", PLAIN),
+                ("those with mixup ¹", "_defaults_mixup", PLAIN),
+            ),
         ),
     )  # fmt: skip
-    elsewhere = {
-        "97%": f"4 at ratio 2, then 10, at crop share {crop_share:g}: {_kept_at(shown('crop_shares', crop_share))}",
-        "93%": f"12, `loss.em 10`, there: {_kept_at(shown('crop_shares_plain', crop_share))}",
-    }
-    lines = []
-    for student, aim, on_elpv, on_imagenette in students:
-        row = on_imagenette[0][1]
-        macs = f"{row['student_macs'] / 1e6:.0f} ({(row['student_macs'] + row['downscaler_macs']) / 1e6:.0f})"
-        cells = [f"{said}: {share_kept(found)}" if said else share_kept(found) for said, found in on_imagenette]
-        cells += [elsewhere[aim]] if aim in elsewhere else []
-        rounds = zip(("", "four quarters: ", "again: "), on_elpv, strict=False)
-        lines.append(
-            (student, macs, aim, "; ".join(said + share_kept(found) for said, found in rounds), "; ".join(cells))
-        )
-    heads = ("student", "MMACs on Imagenette: S (with E) of 384", "aim", "elpv", "Imagenette")
-    return _table(heads, lines)
-
-
-def learned_or_fixed(studies: dict[str, Rows]) -> str:
-    """Every paired comparison of a learned downscaler with a fixed filter."""
-    lines = []
-    for student, training, study, name in PAIRS:
-        ours = studies[study][name]
-        if not ours["against"].startswith("bicubic"):
-            raise ValueError(f"{name} of {study} is paired with {ours['against']}, which is no fixed filter")
-        fixed = studies[study][ours["against"]]
-        lines.append((student, training, len(ours["seeds"]), top(ours), top(fixed), points(ours["difference"])))
-    return _table(
-        ("student, ratio 4", "data, training", "seeds", "learned", "bicubic", "difference"), lines, left=(0, 1)
-    )
 
 
 def bounds(studies: dict[str, Rows]) -> str:
     """What any downscaler, and what more compute, could win at ratio 4."""
     found, elpv, whole = studies["imagenette_bounds"], studies["elpv"], studies["imagenette_whole_compute"]
     plain = studies["imagenette_alternatives"]["bicubic_all"]
-    rows: tuple[tuple[str, str, dict[str, Any], dict[str, Any] | None], ...] = (
+    rows: tuple[tuple[str, str, Row, Row | None], ...] = (
         ("plain", "bicubic", plain, elpv["bicubic_all"]),
-        ("plain", "every pixel", found["all_information"], elpv["all_information"]),
+        ("plain", "every pixel ¹", found["all_information"], elpv["all_information"]),
         ("finer", "bicubic", found["bicubic_all_fine"], elpv["bicubic_all_fine"]),
         ("finer", "hidden detail", found[FINE], None),
         ("finer", "every pixel", found["all_information_fine"], elpv["all_information_fine"]),
@@ -191,7 +160,7 @@ def bounds(studies: dict[str, Rows]) -> str:
         (student, sees, f"{row['student_macs'] / 1e6:.0f}", top(row), top(cells) if cells else "")
         for student, sees, row, cells in rows
     ]
-    return _table(("student", "what it sees", "MMACs on Imagenette", "Imagenette", "solar cells"), lines, left=(0, 1))
+    return table(("student", "what it sees", "MMACs on Imagenette", "Imagenette", "solar cells"), lines, left=(0, 1))
 
 
 def equal_bytes(fine: Formats, larger: Formats) -> str:
@@ -208,7 +177,7 @@ def equal_bytes(fine: Formats, larger: Formats) -> str:
         if form != "png"
     ]
     heads = ("thumbnails on Imagenette, student of 106 MMACs", "stored as", "bytes", "top-1")
-    return _table(heads, lines, left=(0, 1))
+    return table(heads, lines, left=(0, 1))
 
 
 def smaller_networks(studies: dict[str, Rows], milliseconds: dict[str, float]) -> str:
@@ -230,27 +199,10 @@ def smaller_networks(studies: dict[str, Rows], milliseconds: dict[str, float]) -
         reads = "pictures" if read == "pictures" else "thumbnails"
         lines.append((network, reads, f"{elpv[name]['student_macs'] / 1e6:.0f}", took, top(elpv[name]), found))
     heads = ("network", "reads", "MMACs on solar cells", "to read and answer, ms", "solar cells", "Imagenette")
-    return _table(heads, lines, left=(0, 1))
+    return table(heads, lines, left=(0, 1))
 
 
-def tried(studies: dict[str, Rows]) -> str:
-    """Each setting beside the same training without it; a difference where one comparison paired the two."""
-    lines = []
-    for setting, student, training, has, lacks in TRIED:
-        (study, name), (other_study, other_name) = has.split(":"), lacks.split(":")
-        ours, other = studies[study][name], studies[other_study][other_name]
-        paired = study == other_study and ours["against"] == other_name
-        difference = points(ours["difference"]) if paired else ""
-        lines.append((setting or "″", student, training, top(other), top(ours), difference))
-    heads = ("setting", "student, ratio 4", "data, training", "without", "with", "difference")
-    return _table(heads, lines, left=(0, 1, 2))
-
-
-def _kept_at(shown: dict[str, Any]) -> str:
-    return share(shown["retention"])
-
-
-def _table(heads: Sequence[str], lines: Iterable[Sequence[object]], left: Sequence[int] = (0,)) -> str:
+def table(heads: Sequence[str], lines: Iterable[Sequence[object]], left: Sequence[int] = (0,)) -> str:
     """A Markdown table; columns are aligned right but for those of `left`."""
     rule = [("---" if column in left else "---:") for column in range(len(heads))]
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in (heads, rule, *lines))

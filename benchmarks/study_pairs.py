@@ -1,0 +1,111 @@
+"""The tables of findings.md.jinja that hold one thing beside another: learned and bicubic thumbnails, settings tried."""
+
+from typing import NamedTuple
+
+from study_results import Row, Rows, points, top
+from study_tables import FINE, PLAIN, table
+
+SIX, TEN = "Imagenette, 6 epochs", "Imagenette, 10 epochs on four views"
+TWELVE = "Imagenette, 12 epochs on four views ³"
+CELLS, QUARTERS = "solar cells, one quarter", "solar cells, four quarters ³"
+
+
+class Pair(NamedTuple):
+    """A learned downscaler and the bicubic one that its study pairs it with."""
+
+    student: str
+    training: str
+    study: str
+    learned: str
+    bicubic: str = "bicubic_all_fine"
+
+
+class Trial(NamedTuple):
+    """A setting, with the study and row that has it and those that have all but it; no setting is that of the line above."""
+
+    setting: str
+    student: str
+    training: str
+    study: str
+    row: str
+    other: str
+    other_study: str = ""
+
+
+PAIRS = (
+    Pair("finer, hidden detail", SIX, "imagenette_first_layer", FINE),
+    Pair("″", f"{SIX}, anew", "imagenette_bounds", FINE),
+    Pair("″", f"{SIX}, anew", "imagenette_fine_again", FINE),
+    Pair("″", TEN, "imagenette_detail_long", FINE),
+    Pair("finer, `detail_decoder` ¹", SIX, "imagenette_detail", "thumbnet_detail"),
+    Pair("″", TEN, "imagenette_detail_long", "thumbnet_detail"),
+    Pair("the teacher's compute, `detail_decoder`", "Imagenette, 3 epochs", "imagenette_whole_compute", "thumbnet_upsampled", "bicubic_all_upsampled_detail"),
+    Pair("finer, `downscaler.start natural`", SIX, "imagenette", "thumbnet_fine"),
+    Pair("″", "Imagenette, 16 epochs on four views", "imagenette_fine_long", "thumbnet_fine"),
+    Pair("plain", SIX, "imagenette", PLAIN, "bicubic_all"),
+    Pair("finer, hidden detail", QUARTERS, "elpv_folds", FINE),
+    Pair("″", f"{QUARTERS}, anew ²", "elpv_folds_again", FINE),
+    Pair("″", "solar cells, three of those quarters ² ³", "elpv_folds_two_seeds", FINE),
+    Pair("″", f"{CELLS}", "elpv_detail", FINE),
+    Pair("″", f"{CELLS}, Lite1 ³", "elpv_lite1", FINE),
+    Pair("finer, `detail_decoder`", CELLS, "elpv_detail", "thumbnet_detail", "bicubic_all_detail"),
+    Pair("finer, `downscaler.start natural`", CELLS, "elpv", "thumbnet_fine"),
+    Pair("plain", CELLS, "elpv", PLAIN, "bicubic_all"),
+    Pair("″", QUARTERS, "elpv_folds", PLAIN, "bicubic_all"),
+    Pair("plain, ratio 2", CELLS, "elpv_ratio2", PLAIN, "bicubic_all"),
+    Pair("plain, the paper's downscaler", CELLS, "elpv", "thumbnet_paper", "bicubic_all"),
+)  # fmt: skip
+
+TRIED = (
+    Trial("`loss.em` 10 instead of 2", "plain", TWELVE, "imagenette_wider_views", "thumbnet_heavier_em", PLAIN),
+    Trial("", "plain", QUARTERS, "elpv_folds", "thumbnet_heavier_em", PLAIN),
+    Trial("", "finer", TEN, "imagenette_embedding", FINE, FINE, "imagenette_detail_long"),
+    Trial("embedding matching added to the rest", "finer, bicubic", SIX, "imagenette_fine_losses", "bicubic_all_fine", "bicubic_cl_kd_fm_fine"),
+    Trial("", "plain, bicubic", SIX, "imagenette_alternatives", "bicubic_all", "bicubic_cl_kd_fm"),
+    Trial("feature mapping added to cl and kd", "finer, bicubic", SIX, "imagenette_fine_losses", "bicubic_cl_kd_fm_fine", "bicubic_cl_kd_fine"),
+    Trial("", "plain, bicubic", SIX, "imagenette_alternatives", "bicubic_cl_kd_fm", "bicubic_cl_kd"),
+    Trial("distillation added to cl", "plain, bicubic", SIX, "imagenette_alternatives", "bicubic_cl_kd", "bicubic_cl"),
+    Trial("norms and head alone trained", "plain, bicubic", SIX, "imagenette_alternatives", "fixres", "bicubic_cl"),
+    Trial("`loss.fm` 0", "plain", SIX, "imagenette_alternatives", "thumbnet_without_fm", PLAIN),
+    Trial("", "plain", f"{CELLS}, three seeds", "elpv", "thumbnet_without_fm", PLAIN),
+    Trial("`loss.kd` 0", "plain", f"{CELLS}, three seeds", "elpv", "thumbnet_without_kd", PLAIN),
+    Trial("`mix.mixup` 1 on half of the batches", "plain", "Imagenette, the defaults ³", "imagenette_defaults_mixup", PLAIN, PLAIN, "imagenette_defaults"),
+    Trial("`views.scale` from 0.25 instead of 0.5", "plain", TWELVE, "imagenette_wider_views", "thumbnet_wider_views", PLAIN),
+    Trial("`student.detail_steps` 4,000 instead of 1,000", "finer", SIX, "imagenette_longer_start", "thumbnet_fine_longer_start", FINE),
+    Trial("four epochs at ratio 2 before", "finer", TEN, "imagenette_progressive", FINE, FINE, "imagenette_detail_long"),
+    Trial("`lr` 5e-4 instead of 1e-3", "finer, bicubic", SIX, "imagenette_detail", "bicubic_all_fine", "bicubic_all_fine", "imagenette"),
+    Trial("", "plain", SIX, "imagenette_lr", PLAIN, PLAIN, "imagenette"),
+)  # fmt: skip
+
+
+def learned_or_bicubic(studies: dict[str, Rows]) -> str:
+    """Every comparison that pairs a learned downscaler with a bicubic one."""
+    lines = []
+    for pair in PAIRS:
+        ours, other = (studies[pair.study][name] for name in (pair.learned, pair.bicubic))
+        if ours["against"] != pair.bicubic:
+            raise ValueError(f"{pair.learned} of {pair.study} is paired with {ours['against']}, not {pair.bicubic}")
+        seeds = len(ours["seeds"])
+        lines.append((pair.student, pair.training, seeds, top(ours), top(other), points(ours["difference"])))
+    return table(("student", "data, training", "seeds", "learned", "bicubic", "difference"), lines, left=(0, 1))
+
+
+def tried(studies: dict[str, Rows]) -> str:
+    """Each setting beside the same training without it; a difference where one comparison paired the two."""
+    lines = []
+    for trial in TRIED:
+        ours, other = studies[trial.study][trial.row], studies[trial.other_study or trial.study][trial.other]
+        difference = "" if trial.other_study else _paired(ours, other)
+        lines.append((trial.setting or "″", trial.student, trial.training, top(other), top(ours), difference))
+    heads = ("setting", "student, ratio 4", "data, training", "without", "with", "difference")
+    return table(heads, lines, left=(0, 1, 2))
+
+
+def _paired(ours: Row, other: Row) -> str:
+    """The difference of two rows of one comparison, whichever of them was paired with the other; nothing if neither."""
+    if ours["against"] == other["name"]:
+        return points(ours["difference"])
+    if other["against"] == ours["name"]:
+        found = other["difference"]
+        return points({"mean": -found["mean"], "low": -found["high"], "high": -found["low"]})
+    return ""
