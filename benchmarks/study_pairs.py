@@ -1,6 +1,6 @@
 """The tables of findings.md.jinja that hold one thing beside another: learned and bicubic thumbnails, settings tried."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from study_results import Row, Rows, points, top
 from study_tables import FINE, PLAIN, table
@@ -77,6 +77,18 @@ TRIED = (
     Trial("", "plain", SIX, "imagenette_lr", PLAIN, PLAIN, "imagenette"),
 )  # fmt: skip
 
+OTHERS = (
+    ("a", "bicubic, student not trained", "untrained_bicubic"),
+    ("b", "bicubic, labels", "bicubic_cl_fine"),
+    ("d", "bicubic, labels, distillation, feature mapping", "bicubic_cl_kd_fm_fine"),
+    ("e", "bicubic, norms and head alone trained, labels", "fixres_fine"),
+    ("f", "learned resizer, labels, distillation", "learned_resizer_fine"),
+    ("", "learned resizer, all losses of ours but `mm`", "learned_resizer_all_fine"),
+    ("g", "MULLER, labels, distillation", "muller_fine"),
+    ("", "MULLER, all losses of ours but `mm`", "muller_all_fine"),
+    ("", "**ThumbNet**", FINE),
+)
+
 
 def learned_or_bicubic(studies: dict[str, Rows]) -> str:
     """Every comparison that pairs a learned downscaler with a bicubic one."""
@@ -88,6 +100,22 @@ def learned_or_bicubic(studies: dict[str, Rows]) -> str:
         seeds = len(ours["seeds"])
         lines.append((pair.student, pair.training, seeds, top(ours), top(other), points(ours["difference"])))
     return table(("student", "data, training", "seeds", "learned", "bicubic", "difference"), lines, left=(0, 1))
+
+
+def beside_others(comparison: dict[str, Any]) -> str:
+    """What others do instead, and how far ours is ahead of each, all of one comparison."""
+    rows: Rows = {row["name"]: row for row in comparison["rows"]}
+    ahead = comparison["ours_ahead_by"][FINE]
+    lines = []
+    for letter, thumbnails, name in OTHERS:
+        row = rows[name]
+        macs = f"{row['student_macs'] / 1e6:.0f} (+ {(row['downscaler_macs'] or 0) / 1e6:.0f})"
+        size = f"{row['picture_bytes']:,.0f}" if row["picture_bytes"] else ""
+        colour = "" if row["delta_e"] is None else f"{row['delta_e']:.1f}"
+        difference = points(ahead[name]) if name in ahead else ""
+        lines.append((letter, thumbnails, macs, size, colour, top(row), difference))
+    heads = ("", "thumbnails, training", "MMACs: S (+ E)", "bytes", "ΔE", "top-1", "ThumbNet ahead by")
+    return table(heads, lines, left=(0, 1))
 
 
 def tried(studies: dict[str, Rows]) -> str:

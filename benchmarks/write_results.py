@@ -54,6 +54,10 @@ def render() -> str:
             study_results.study_of("The same runs, beside a bicubic thumbnail of ratio 2 for the same compute"),
         ),
         (
+            "study_imagenette_fine_others",
+            study_results.study_of("The same student beside learned resizers and the losses of others, trained anew"),
+        ),
+        (
             "study_imagenette_longer_start",
             study_results.study_of(
                 "The same student with a start four times as long (`student.detail_steps 4000`), beside it"

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+KINDS = {"teacher": "reference", "thumbnet": "ours", "bicubic": "alternative"}
 LABELS = ["cat", "dog", "cat", "dog", "cat", "dog", "cat", "dog", "cat", "dog"]
 
 
@@ -92,13 +93,17 @@ def test_a_kept_study_holds_its_answers_and_no_path_of_the_machine(
     write_run(study / "bicubic-seed0", wrong={4, 5})
     settings = {"output": str(study), "data": str(tmp_path / "pictures")}
     command = f"thumbnet compare a.yaml --data {tmp_path / 'pictures'} --output {study}"
-    (study / "comparison.json").write_text(json.dumps({"settings": settings, "command": command}))
+    rows = [{"name": name, "kind": kind, "metric": {"mean": 1}} for name, kind in KINDS.items()]
+    (study / "comparison.json").write_text(json.dumps({"settings": settings, "command": command, "rows": rows}))
     monkeypatch.setattr(sys, "argv", ["keep_study", str(study), "solar", "--results", str(results)])
     script("keep_study", monkeypatch).main()
     written = (results / "study_solar.json").read_text()
     assert str(tmp_path) not in written
     kept = json.loads(written)
     assert answers.row_of(kept["answers"], "thumbnet")[1][0][0].tolist() == [1, 1, 1, 1, 0, 1, 1, 1, 1, 1]
+    ahead = kept["ours_ahead_by"]["thumbnet"]
+    assert list(ahead) == ["bicubic"]
+    assert ahead["bicubic"]["mean"] == pytest.approx(0.1)
     capsys.readouterr()
     monkeypatch.setattr(answers, "RESULTS", results)
     monkeypatch.setattr(sys, "argv", ["picture_answers", "study_solar:thumbnet", "study_solar:bicubic"])
