@@ -8,7 +8,7 @@ Rows = dict[str, Row]
 
 
 def share_kept(row: dict[str, Any]) -> str:
-    """The same with its interval."""
+    """The share of the teacher's accuracy, with its interval."""
     return share({"mean": row["retention"], **{end: row["retention_interval"][end] for end in ("low", "high")}})
 
 

@@ -18,7 +18,8 @@ class Choice(NamedTuple):
     imagenette: tuple[str, str]
     cells: tuple[str, str] | None
     epochs: str
-    note: str = ""
+    imagenette_note: str = ""
+    cells_note: str = ""
 
 
 class Kind(NamedTuple):
@@ -33,7 +34,7 @@ class Kind(NamedTuple):
 
 CHOICES = (
     Choice("compute most of all", 4, "plain", ("imagenette_defaults", PLAIN), ("elpv_folds", PLAIN), "30, the defaults", " ¹"),
-    Choice("**compute and pixels**", 4, "`keep_stem_resolution`", ("imagenette_defaults_fine", FINE), ("elpv_folds_two_seeds", FINE), "30, the defaults", " ¹"),
+    Choice("**compute and pixels**", 4, "`keep_stem_resolution`", ("imagenette_defaults_fine", FINE), ("elpv_folds_two_seeds", FINE), "30, the defaults", " ¹", " ²"),
     Choice("compute and bytes", 2, "plain, `bicubic` thumbnails", ("imagenette_ratio2_bicubic", "bicubic_all_ratio2"), None, "6", "; {lossy} as WebP 80"),
     Choice("pixels", 4, "`upsample`, `detail_decoder`", ("imagenette_whole_compute", "thumbnet_upsampled"), None, "3"),
     Choice("accuracy", 2, "`keep_stem_resolution`", ("imagenette_ratio2", "thumbnet_ratio2_fine_detail"), None, "3"),
@@ -48,9 +49,8 @@ def in_short(studies: dict[str, Rows], stored_top1: float) -> str:
     for choice in CHOICES:
         row = studies[choice.imagenette[0]][choice.imagenette[1]]
         part = f"{100 * row['student_macs'] / teacher['student_macs']:.0f}%"
-        solar = share_kept(studies[choice.cells[0]][choice.cells[1]]) if choice.cells else ""
-        solar += " ²" if choice.cells == ("elpv_folds_two_seeds", FINE) else ""
-        classes = share_kept(row) + choice.note.format(lossy=lossy)
+        solar = share_kept(studies[choice.cells[0]][choice.cells[1]]) + choice.cells_note if choice.cells else ""
+        classes = share_kept(row) + choice.imagenette_note.format(lossy=lossy)
         student = f"{choice.ratio}, {choice.student}"
         lines.append((choice.scarce, f"1/{choice.ratio**2}", student, part, solar, classes, choice.epochs))
     heads = ("what is scarce", "pixels", "ratio, student", "its MACs, of the teacher's", "solar cells", "Imagenette")

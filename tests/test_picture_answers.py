@@ -1,7 +1,6 @@
 """What runs of different comparisons answered rightly is kept, and pairs picture by picture."""
 
 import csv
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -9,24 +8,15 @@ from types import ModuleType
 
 import pytest
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+from benchmark_scripts import script
+
 KINDS = {"teacher": "reference", "thumbnet": "ours", "bicubic": "alternative"}
 LABELS = ["cat", "dog", "cat", "dog", "cat", "dog", "cat", "dog", "cat", "dog"]
 
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return script("picture_answers", monkeypatch)
-
-
-def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    found = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
+def answers() -> ModuleType:
+    return script("picture_answers")
 
 
 def write_run(folder: Path, wrong: set[int], labels: list[str] = LABELS) -> None:
@@ -96,7 +86,7 @@ def test_a_kept_study_holds_its_answers_and_no_path_of_the_machine(
     rows = [{"name": name, "kind": kind, "metric": {"mean": 1}} for name, kind in KINDS.items()]
     (study / "comparison.json").write_text(json.dumps({"settings": settings, "command": command, "rows": rows}))
     monkeypatch.setattr(sys, "argv", ["keep_study", str(study), "solar", "--results", str(results)])
-    script("keep_study", monkeypatch).main()
+    script("keep_study").main()
     written = (results / "study_solar.json").read_text()
     assert str(tmp_path) not in written
     kept = json.loads(written)

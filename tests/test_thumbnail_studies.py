@@ -1,12 +1,10 @@
 """The studies of the thumbnail itself run from the command to the JSON, go on where they stopped, and draw."""
 
-import importlib.util
 import json
 import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,22 +13,13 @@ import torch
 import yaml
 from PIL import Image
 
+from benchmark_scripts import script
 from conftest import tiny_values, write_photos
 from thumbnet import ThumbNet
 from thumbnet.config import DownscalerSettings, TrainSettings
 from thumbnet.run_folder import RunFolder
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 FROZEN = {"weights", "frozen"} <= {field.name for field in fields(DownscalerSettings)}
-
-
-def script(name: str) -> ModuleType:
-    found = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Every family of classifiers becomes a student that trains, and a bundle that answers the same after a reload."""
 
-import importlib.util
 import json
 import math
 from pathlib import Path
@@ -8,6 +7,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from benchmark_scripts import script
 
 ROOT = Path(__file__).parent.parent.parent
 WORKS = "works"
@@ -61,14 +62,7 @@ NO_DILATION = (*ONE_STEP, "torchvision/inception_v3", "timm/hrnet_w18_small")
 
 @pytest.fixture(scope="module")
 def architectures() -> ModuleType:
-    found = importlib.util.spec_from_file_location("architectures", ROOT / "benchmarks" / "architectures.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "benchmarks")
-        found.loader.exec_module(module)
-    return module
+    return script("architectures")
 
 
 @pytest.mark.parametrize(("teacher", "side", "outcome", "ratio"), CASES)
