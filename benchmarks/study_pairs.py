@@ -1,12 +1,17 @@
 """The tables of findings.md.jinja that hold one thing beside another: learned and bicubic thumbnails, settings tried."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
+import picture_answers
 from study_results import Row, Rows, points, top
-from study_tables import FINE, PLAIN, table
+from study_tables import FINE, HEAVIER, PLAIN, table
 
 SIX, TEN = "Imagenette, 6 epochs", "Imagenette, 10 epochs on four views"
 TWELVE = "Imagenette, 12 epochs on four views ³"
+DEFAULTS = "Imagenette, 30 epochs of fresh views ³"
+FRESH_CELLS = "solar cells, one quarter, 30 epochs of fresh views ³"
 CELLS, QUARTERS = "solar cells, one quarter", "solar cells, four quarters ³"
 
 
@@ -57,8 +62,10 @@ PAIRS = (
 )  # fmt: skip
 
 TRIED = (
-    Trial("`loss.em` 10 instead of 2", "plain", TWELVE, "imagenette_wider_views", "thumbnet_heavier_em", PLAIN),
-    Trial("", "plain", QUARTERS, "elpv_folds", "thumbnet_heavier_em", PLAIN),
+    Trial("`loss.em` 10 instead of 2", "plain", TWELVE, "imagenette_wider_views", HEAVIER, PLAIN),
+    Trial("", "plain", DEFAULTS, "imagenette_defaults_heavier_em", HEAVIER, PLAIN, "imagenette_defaults"),
+    Trial("", "plain", QUARTERS, "elpv_folds", HEAVIER, PLAIN),
+    Trial("", "plain", FRESH_CELLS, "elpv_fresh", HEAVIER, PLAIN),
     Trial("", "finer", TEN, "imagenette_embedding", FINE, FINE, "imagenette_detail_long"),
     Trial("embedding matching added to the rest", "finer, bicubic", SIX, "imagenette_fine_losses", "bicubic_all_fine", "bicubic_cl_kd_fm_fine"),
     Trial("", "plain, bicubic", SIX, "imagenette_alternatives", "bicubic_all", "bicubic_cl_kd_fm"),
@@ -69,7 +76,9 @@ TRIED = (
     Trial("`loss.fm` 0", "plain", SIX, "imagenette_alternatives", "thumbnet_without_fm", PLAIN),
     Trial("", "plain", f"{CELLS}, three seeds", "elpv", "thumbnet_without_fm", PLAIN),
     Trial("`loss.kd` 0", "plain", f"{CELLS}, three seeds", "elpv", "thumbnet_without_kd", PLAIN),
-    Trial("`mix.mixup` 1 on half of the batches", "plain", "Imagenette, the defaults ³", "imagenette_defaults_mixup", PLAIN, PLAIN, "imagenette_defaults"),
+    Trial("`mix.mixup` 1 on half of the batches", "plain", DEFAULTS, "imagenette_defaults_mixup", PLAIN, PLAIN, "imagenette_defaults"),
+    Trial("", "plain, `loss.em` 10", DEFAULTS, "imagenette_defaults_heavier_em_mixup", HEAVIER, HEAVIER, "imagenette_defaults_heavier_em"),
+    Trial("", "plain, `loss.em` 10", FRESH_CELLS, "elpv_fresh_mixup", "thumbnet_heavier_em_mixed", HEAVIER),
     Trial("`views.scale` from 0.25 instead of 0.5", "plain", TWELVE, "imagenette_wider_views", "thumbnet_wider_views", PLAIN),
     Trial("`student.detail_steps` 4,000 instead of 1,000", "finer", SIX, "imagenette_longer_start", "thumbnet_fine_longer_start", FINE),
     Trial("four epochs at ratio 2 before", "finer", TEN, "imagenette_progressive", FINE, FINE, "imagenette_detail_long"),
@@ -118,15 +127,28 @@ def beside_others(comparison: dict[str, Any]) -> str:
     return table(heads, lines, left=(0, 1))
 
 
-def tried(studies: dict[str, Rows]) -> str:
-    """Each setting beside the same training without it; a difference where one comparison paired the two."""
+def tried(studies: dict[str, Rows], answers: Mapping[str, Any]) -> str:
+    """Each setting beside the same training without it, and the difference where the two can be paired.
+
+    Args:
+        studies: All of them.
+        answers: Of those that keep which pictures each run answered rightly.
+    """
     lines = []
     for trial in TRIED:
         ours, other = studies[trial.study][trial.row], studies[trial.other_study or trial.study][trial.other]
-        difference = "" if trial.other_study else _paired(ours, other)
+        difference = _across(trial, answers) if trial.other_study else _paired(ours, other)
         lines.append((trial.setting or "″", trial.student, trial.training, top(other), top(ours), difference))
     heads = ("setting", "student, ratio 4", "data, training", "without", "with", "difference")
     return table(heads, lines, left=(0, 1, 2))
+
+
+def _across(trial: Trial, answers: Mapping[str, Any]) -> str:
+    """The difference of two rows of two comparisons; nothing if one does not keep its answers."""
+    if not {trial.study, trial.other_study} <= answers.keys():
+        return ""
+    ours, other = (answers[trial.study], trial.row), (answers[trial.other_study], trial.other)
+    return points(asdict(picture_answers.difference(ours, other)))
 
 
 def _paired(ours: Row, other: Row) -> str:

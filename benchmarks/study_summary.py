@@ -8,7 +8,7 @@ from jinja2 import Environment, StrictUndefined
 
 import study_pairs
 import study_tables
-from study_results import Rows, points, share, top
+from study_results import Rows, points, share, share_kept, top
 
 TEMPLATE = Path(__file__).parent / "findings.md.jinja"
 RECIPES = Path(__file__).parent.parent / "recipes" / "study"
@@ -17,6 +17,7 @@ FILTERS = {
     "top": top,
     "points": points,
     "share": share,
+    "share_kept": share_kept,
     "percent": lambda value: f"{100 * value:.1f}%",
     "one_digit": lambda value: f"{value:.1f}",
     "thousands": lambda value: f"{value:,}",
@@ -25,7 +26,9 @@ FILTERS = {
 
 def known_so_far(results: Path) -> str:
     """In words and tables: when to use ThumbNet, what it is worth, and what is not known."""
-    studies = {file.stem.removeprefix("study_"): _rows(file) for file in results.glob("study_*.json")}
+    files = {file.stem.removeprefix("study_"): json.loads(file.read_text()) for file in results.glob("study_*.json")}
+    studies = {name: _rows(content) for name, content in files.items()}
+    answers = {name: content["answers"] for name, content in files.items() if "answers" in content}
 
     def read(name: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((results / f"{name}.json").read_text())
@@ -82,7 +85,7 @@ def known_so_far(results: Path) -> str:
             "bounds": study_tables.bounds(studies),
             "equal_bytes": study_tables.equal_bytes(formats("fine"), formats("ratio2")),
             "smaller_networks": study_tables.smaller_networks(studies, read("reading_and_answering")["milliseconds"]),
-            "tried": study_pairs.tried(studies),
+            "tried": study_pairs.tried(studies, answers),
         },
     )
 
@@ -93,8 +96,8 @@ def _of_recipe(by_run: dict[str, Any], recipe: str) -> Any:
     return found
 
 
-def _rows(study: Path) -> Rows:
-    return {row["name"]: row for row in json.loads(study.read_text())["rows"]}
+def _rows(study: dict[str, Any]) -> Rows:
+    return {row["name"]: row for row in study["rows"]}
 
 
 def _not_run(studies: dict[str, Rows]) -> dict[str, list[str]]:
@@ -105,5 +108,7 @@ def _not_run(studies: dict[str, Rows]) -> dict[str, list[str]]:
         ran = {name for rows in tables for name, row in rows.items() if row["metric"]}
         # There the ratio was a flag.
         ran |= {f"{name}_ratio2" for name in studies["elpv_ratio2"]} if data == "elpv" else set()
+        # And there the mixes were.
+        ran |= {"thumbnet_heavier_em_mixed"} if data == "imagenette" else set()
         missing[shown] = [f"`{file.stem}`" for file in sorted(RECIPES.glob("*.yaml")) if file.stem not in ran]
     return missing

@@ -208,7 +208,7 @@ def make_loop(place: Path, teacher: str, side: int, views: int, pictures: int, d
         epochs=100,
         **changes,
     )
-    objective = Objective(paper_terms(settings.loss))
+    objective = Objective(paper_terms(settings.loss_weights))
     plan = Plan(
         settings=settings,
         run=RunFolder(place),
@@ -251,7 +251,8 @@ def time_bare_epoch(loop: Loop) -> float:
             + settings.loss.cl * functional.cross_entropy(output.logits, batch.label.to(loop.device))
             + settings.loss.kd * losses.knowledge_distillation(output.logits, teacher_logits, settings.loss.temperature)
             + settings.loss.fm * losses.feature_mapping(decoded, teacher_features)
-            + settings.loss.em * losses.embedding_matching(output.features[EMBEDDING], teacher_features[EMBEDDING])
+            + settings.loss_weights.em
+            * losses.embedding_matching(output.features[EMBEDDING], teacher_features[EMBEDDING])
         )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(pair.parameters(), settings.optimizer.clip_grad_norm)

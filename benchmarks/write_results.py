@@ -112,13 +112,25 @@ def render() -> str:
         ),
         (
             "study_imagenette_defaults",
-            study_results.study_of("The plain student by the defaults alone: 30 epochs of fresh views, `loss.mm 100`"),
+            study_results.study_of(
+                "The plain student, 30 epochs of fresh views, `loss.mm 100`, `loss.em 2` (the defaults then; today with `--set loss.em=2`)"
+            ),
         ),
         (
             "study_imagenette_defaults_mixup",
             study_results.study_of(
-                "The same, half of the batches mixed (`mix.mixup 1`, `mix.probability 0.5`), the teacher asked about each mix"
+                "The same with `loss.em 2`, half of the batches mixed (`mix.mixup 1`), the teacher asked about each mix (today `--set loss.em=2`)"
             ),
+        ),
+        (
+            "study_imagenette_defaults_heavier_em",
+            study_results.study_of(
+                "The plain student by the defaults of today: 30 epochs of fresh views, `loss.em 10`"
+            ),
+        ),
+        (
+            "study_imagenette_defaults_heavier_em_mixup",
+            study_results.study_of("The same, half of the batches mixed, the teacher asked about each mix"),
         ),
         (
             "study_imagenette_defaults_fine",
@@ -144,6 +156,11 @@ def render() -> str:
             study_results.study_of("The same quarters once more: teachers and students trained anew"),
         ),
         ("stored_thumbnails_elpv", study_results.stored_thumbnails),
+        (
+            "study_elpv_fresh",
+            study_results.study_of("Solar cells: one quarter, 30 epochs of fresh views, `loss.em` 2 and 10"),
+        ),
+        ("study_elpv_fresh_mixup", study_results.study_of("The same quarter, half of the batches mixed")),
         ("study_elpv_folds_two_seeds", study_results.study_of("Three of these quarters with a second seed")),
         (
             "study_elpv_fine_alternatives",

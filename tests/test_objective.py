@@ -68,7 +68,7 @@ def test_the_terms_are_the_papers_four_losses_and_embedding_matching_with_the_se
 
 
 def test_labels_and_teacher_are_learned_at_every_side_alike(step: StepTensors) -> None:
-    terms = paper_terms(LossSettings())
+    terms = paper_terms(LossSettings(em=2.0))
     others = (torch.randn_like(step.student_logits), torch.randn_like(step.student_logits))
     several = replace(step, other_logits=others)
     for name in ("cl", "kd"):
@@ -82,12 +82,12 @@ def test_by_default_a_tint_that_a_person_sees_is_not_cheap() -> None:
     image = torch.full((2, 3, 8, 8), 0.5)
     tint = torch.tensor([8 / 255, 0.0, -8 / 255]).reshape(1, 3, 1, 1)
     step = replace(step_with(), image=image, thumbnail=image[..., :2, :2] + tint)
-    term = paper_terms(LossSettings())["mm"]
+    term = paper_terms(LossSettings(em=2.0))["mm"]
     assert 0.05 < term.weight * term.function(step).item() < 0.1
 
 
 def test_the_sum_teaches_and_the_reported_values_do_not(step: StepTensors) -> None:
-    total, values = Objective(paper_terms(LossSettings()))(step)
+    total, values = Objective(paper_terms(LossSettings(em=2.0)))(step)
     total.backward()
     features = (step.decoded_features["stage"], step.student_features["embedding"])
     for tensor in (step.thumbnail, step.student_logits, *features):
@@ -131,6 +131,11 @@ def test_the_teacher_is_needed_only_by_terms_in_use_that_look_at_it(weights: dic
     assert Objective(paper_terms(settings)).needs_teacher is needed
 
 
+def test_an_embedding_without_a_weight_is_no_term() -> None:
+    with pytest.raises(ValueError, match=r"take TrainSettings\.loss_weights"):
+        paper_terms(LossSettings())
+
+
 def test_a_users_term_needs_the_teacher_unless_it_says_otherwise() -> None:
     assert Objective({"own": Term(1.0, never)}).needs_teacher
     assert not Objective({"own": Term(1.0, never, needs_teacher=False)}).needs_teacher
@@ -148,17 +153,17 @@ def test_an_embedding_of_another_width_is_compared_as_it_was_decoded_and_is_no_l
 ) -> None:
     decoded = {**step.decoded_features, "embedding": torch.randn(2, 7, 1, 1)}
     brought = replace(step, decoded_features=decoded, student_features={"embedding": torch.randn(2, 3, 1, 1)})
-    terms = paper_terms(LossSettings())
+    terms = paper_terms(LossSettings(em=2.0))
     wanted = losses.embedding_matching(decoded["embedding"], step.teacher_features["embedding"])
     assert torch.equal(terms["em"].function(brought), wanted)
     assert torch.equal(terms["fm"].function(brought), terms["fm"].function(step))
 
 
 def test_the_embedding_is_needed_by_embedding_matching_alone() -> None:
-    assert Objective(paper_terms(LossSettings())).needs_embedding
+    assert Objective(paper_terms(LossSettings(em=2.0))).needs_embedding
     without = Objective(paper_terms(LossSettings(em=0.0)))
     assert not without.needs_embedding
-    alone = Objective(paper_terms(LossSettings(mm=0.0, cl=0.0, kd=0.0, fm=0.0)))
+    alone = Objective(paper_terms(LossSettings(mm=0.0, cl=0.0, kd=0.0, fm=0.0, em=2.0)))
     assert alone.needs_embedding
     assert not alone.needs_features
 
@@ -170,7 +175,7 @@ def test_a_users_term_needs_features_unless_it_says_otherwise() -> None:
 
 def test_distillation_without_a_teacher_is_a_fault_and_not_a_silent_0() -> None:
     with pytest.raises(AssertionError, match="says needs_teacher=False"):
-        Objective(paper_terms(LossSettings()))(step_with(teacher_logits=None))
+        Objective(paper_terms(LossSettings(em=2.0)))(step_with(teacher_logits=None))
 
 
 @pytest.mark.parametrize("terms", [{}, {"cl": Term(0.0, never), "kd": Term(0.0, never)}])

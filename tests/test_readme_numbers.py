@@ -27,9 +27,9 @@ def kept(share: float, limits: Mapping[str, float]) -> str:
 @pytest.mark.parametrize(
     ("study", "recipe"),
     [
-        ("elpv_folds", "thumbnet"),
+        ("elpv_folds", "thumbnet_heavier_em"),
         ("elpv_folds_two_seeds", "thumbnet_fine_detail"),
-        ("imagenette_defaults", "thumbnet"),
+        ("imagenette_defaults_heavier_em", "thumbnet_heavier_em"),
         ("imagenette_defaults_fine", "thumbnet_fine_detail"),
         ("imagenette_ratio2_bicubic", "bicubic_all_ratio2"),
         ("imagenette_ratio2", "thumbnet_ratio2_fine_detail"),

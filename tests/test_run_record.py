@@ -156,4 +156,24 @@ def test_a_run_from_before_embedding_matching_had_none(run: RunFolder) -> None:
     without = replace(SETTINGS, loss=replace(SETTINGS.loss, em=0.0))
     require_same_record(run, record_of(without, "fingerprint", LOSSES))
     assert differing_setting(run, without) is None
-    assert differing_setting(run, SETTINGS) == ("loss.em", 0.0, 2.0)
+    assert differing_setting(run, SETTINGS) == ("loss.em", 0.0, 10.0)
+
+
+def test_a_setting_left_out_is_the_same_as_its_default_given(run: RunFolder) -> None:
+    given = replace(SETTINGS, loss=replace(SETTINGS.loss, em=10.0))
+    assert differing_setting(run, given) is None
+    require_same_record(run, record_of(given, "fingerprint", LOSSES))
+    nearer = replace(SETTINGS, student=StudentSettings(upsample=True))
+    named = ("student.upsample", False, True)
+    assert differing_setting(run, nearer) == named, "what the weight follows from is named first"
+
+
+def test_a_run_begun_with_one_weight_for_all_goes_on_with_it_where_it_is_given(tmp_path: Path) -> None:
+    run, near = RunFolder(tmp_path / "far"), RunFolder(tmp_path / "near")
+    nearer = replace(SETTINGS, ratio=2)
+    for place, settings in ((run, SETTINGS), (near, nearer)):
+        before = replace(settings, loss=replace(settings.loss, em=2.0))
+        place.begin(record_of(before, "fingerprint", LOSSES), overwrite=False)
+    assert "begun with loss.em 2.0, not 10.0" in difference(run)
+    assert differing_setting(run, replace(SETTINGS, loss=replace(SETTINGS.loss, em=2.0))) is None
+    assert differing_setting(near, nearer) is None

@@ -83,6 +83,9 @@ def paper_terms(
 
     `cl` and `kd` are taken label by label where a picture may have several, and are means over the sides at which the
     student trains. A detail decoder always reads what is hidden, so it brings both `dm` and `pm`.
+
+    Raises:
+        ValueError: If `em` has no weight; `TrainSettings.loss_weights` gives it one.
     """
     classification = losses.multilabel_classification if multilabel else losses.classification
     distillation = losses.multilabel_distillation if multilabel else losses.knowledge_distillation
@@ -118,13 +121,19 @@ def paper_terms(
         "cl": Term(settings.cl, cl, needs_teacher=False, needs_features=False),
         "kd": Term(settings.kd, kd, needs_features=False),
         "fm": Term(settings.fm, fm),
-        "em": Term(settings.em, em, needs_features=False, needs_embedding=True),
+        "em": Term(_given(settings.em), em, needs_features=False, needs_embedding=True),
     }
     if detail_decoder:
         terms["dm"] = Term(settings.dm, dm, needs_teacher=False, needs_features=False)
     if detail_decoder or hides_detail:
         terms["pm"] = Term(settings.pm, pm, needs_teacher=False, needs_features=False)
     return terms
+
+
+def _given(em: float | None) -> float:
+    if em is None:
+        raise ValueError("loss.em has no weight of its own here; take TrainSettings.loss_weights")
+    return em
 
 
 class Objective:

@@ -3,7 +3,7 @@
 Needs no data, and no weights but random ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -138,6 +138,19 @@ def preview_lines(assembly: Assembly, settings: TrainSettings) -> tuple[str, ...
         f"student: {lines[1]}{f', {option}' if option else ''}",
         f"downscaler: {chosen.kind}, {downscaler} MACs{begun}",
     )
+
+
+def default_lines(settings: TrainSettings, own_terms: Collection[str] = ()) -> tuple[str, ...]:
+    """What follows from how far the student is from its teacher, unless it is given: one line each.
+
+    Args:
+        settings: The run's.
+        own_terms: Names of losses of the user's own, whose weights are theirs.
+    """
+    lines = [f"learning rate: {settings.peak_lr:g} at its peak"]
+    if settings.loss.em is None and "em" not in own_terms:
+        lines.append(f"embedding matching: weight {settings.loss_weights.em:g}")
+    return tuple(lines)
 
 
 def network_line(network: NetworkPreview) -> str:

@@ -9,7 +9,7 @@ from thumbnet.config import TrainSettings, settings_from_dict
 from thumbnet.errors import ConfigError
 from thumbnet.run_folder import RECORD_KEY, RunFolder
 
-START = "downscaler.start"
+START, EM = "downscaler.start", "loss.em"
 VERSIONED = ("thumbnet", "torch", "torchvision", "timm", "accelerate")
 # What may differ between the two halves of a resumed run; only `device` and `compile` can then change its result, by
 # rounding.
@@ -115,12 +115,13 @@ def differing_setting(
 def _compared(settings: TrainSettings, unused: Collection[str] = ()) -> dict[str, Any]:
     """Settings by the names of their flags, but for what may differ.
 
-    The downscaler's start, chosen or by default, comes last: what it follows from is named first.
+    What has a default that follows from others, chosen or by default, comes last: what it follows from is named first.
     """
     flat = _flat(_without(settings.as_dict(), (*FREE_ON_RESUME, *unused)))
-    if START in flat:
-        del flat[START]
-        flat[START] = settings.downscaler_start
+    for name, value in ((START, settings.downscaler_start), (EM, settings.loss_weights.em)):
+        if name in flat:
+            del flat[name]
+            flat[name] = value
     return flat
 
 

@@ -32,7 +32,7 @@ from thumbnet.networks.pair import Pair
 from thumbnet.networks.weights import weights_as_bytes
 from thumbnet.objective import Objective, Term, paper_terms
 from thumbnet.preparation import Plan
-from thumbnet.preview import preview_lines
+from thumbnet.preview import default_lines, preview_lines
 from thumbnet.progress import Announcer
 from thumbnet.report import write_report
 from thumbnet.resolved_settings import places_read, resolved_settings
@@ -90,7 +90,8 @@ def fit(
         announcer.warn(warning)
     pictures = pictures.in_classes(assembly.classes)
     announcer.say(f"preprocessing: {assembly.preprocessing.summary}")
-    announcer.say(f"learning rate: {settings.peak_lr:g} at its peak")
+    for line in default_lines(settings, own_terms=terms or {}):
+        announcer.say(line)
 
     plan = _plan(settings, run, pictures, assembly, objective, announcer)
     trained = _run(plan, pictures, resume, overwrite)
@@ -155,7 +156,7 @@ def _as_built(downscaler: DownscalerSettings, taken_over: bool) -> DownscalerSet
 
 def _objective(settings: TrainSettings, downscaler: DownscalerSettings, terms: Mapping[str, Term] | None) -> Objective:
     hidden = hides_detail(downscaler, settings.student)
-    own = paper_terms(settings.loss, settings.multilabel, settings.student.detail_decoder, hidden)
+    own = paper_terms(settings.loss_weights, settings.multilabel, settings.student.detail_decoder, hidden)
     return Objective({**own, **(terms or {})})
 
 

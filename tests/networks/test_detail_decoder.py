@@ -132,8 +132,8 @@ def tiny_settings_of() -> TrainSettings:
 
 
 def test_its_losses_are_there_with_it_alone() -> None:
-    assert not {"dm", "pm"} & set(paper_terms(LossSettings()))
-    assert {"dm", "pm"} < set(paper_terms(LossSettings(), detail_decoder=True))
+    assert not {"dm", "pm"} & set(paper_terms(LossSettings(em=2.0)))
+    assert {"dm", "pm"} < set(paper_terms(LossSettings(em=2.0), detail_decoder=True))
 
 
 @pytest.mark.parametrize(

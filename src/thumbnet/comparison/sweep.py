@@ -98,7 +98,7 @@ def plan_sweep(settings: TrainSettings, wanted: SweepSettings, announcer: Announ
     """
     pictures = open_pictures(settings, announcer)
     build_teacher(settings, pictures.train.classes)
-    objective = Objective(paper_terms(settings.loss, settings.multilabel))
+    objective = Objective(paper_terms(settings.loss_weights, settings.multilabel))
     recipes = []
     for ratio in wanted.ratios:
         for student in wanted.students:

@@ -6,6 +6,9 @@ from typing import Literal
 
 from thumbnet.config.checks import require
 
+# Of embedding matching: where S's features are near T's, and where they are more than twice as coarse (decision 0020).
+EM_NEAR, EM_FAR = 2.0, 10.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings:
@@ -16,7 +19,8 @@ class LossSettings:
         cl: Weight of classification: cross-entropy with the label.
         kd: Weight of knowledge distillation from the teacher's logits.
         fm: Weight of feature mapping onto the teacher's features.
-        em: Weight of embedding matching: what the student's last layer sees is what the teacher's sees.
+        em: Weight of embedding matching: what the student's last layer sees is what the teacher's sees. By default 2,
+            and 10 where the teacher's copy has features more than twice as coarse as the teacher's.
         dm: Weight of detail matching, with `student.detail_decoder`: what it decodes is the image at its size.
         pm: Weight of pixel matching, where detail is hidden (`student.keep_stem_resolution` by default,
             `student.detail_decoder`): the thumbnail is the image at its size.
@@ -28,7 +32,7 @@ class LossSettings:
     cl: float = 1.0
     kd: float = 1.0
     fm: float = 0.5
-    em: float = 2.0
+    em: float | None = None
     dm: float = 100.0
     pm: float = 20.0
     temperature: float = 2.0
@@ -37,7 +41,8 @@ class LossSettings:
     def __post_init__(self) -> None:
         for name in ("mm", "cl", "kd", "fm", "em", "dm", "pm"):
             weight = getattr(self, name)
-            require(isfinite(weight) and weight >= 0, f"loss.{name}", weight, "0 or more")
+            left_out = name == "em" and weight is None
+            require(left_out or (isfinite(weight) and weight >= 0), f"loss.{name}", weight, "0 or more")
         require(self.temperature > 0, "loss.temperature", self.temperature, "more than 0")
         require(0 <= self.label_smoothing < 1, "loss.label_smoothing", self.label_smoothing, "at least 0, less than 1")
 

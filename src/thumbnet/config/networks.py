@@ -146,6 +146,11 @@ class StudentSettings:
         require(not (self.detail_decoder and other), "student.detail_decoder", self.detail_decoder, alone)
 
     @property
+    def copies_teacher(self) -> bool:
+        """Whether it begins as the teacher's copy, or as one that a run went on with; others have all to learn anew."""
+        return self.network is None and self.weights != "random" and not self.prune
+
+    @property
     def finer_first_layer(self) -> bool:
         """Whether the first strided layer loses its stride, and so can learn to read hidden detail."""
         return self.keep_stem_resolution or self.keep_stride == 1

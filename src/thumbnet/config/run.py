@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from thumbnet.config.checks import require
 from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, ViewSettings
-from thumbnet.config.losses import LossSettings, OptimizerSettings
+from thumbnet.config.losses import EM_FAR, EM_NEAR, LossSettings, OptimizerSettings
 from thumbnet.config.networks import (
     DownscalerSettings,
     DownscalerStart,
@@ -21,6 +21,8 @@ from thumbnet.errors import ConfigError
 MINIMUM_RATIO, MAXIMUM_RATIO = 1, 8
 # What AdamW takes where S's features are as fine as T's, and the most that it takes by default (decision 0017).
 LR_AS_FINE, LARGEST_LR = 2.5e-4, 1e-3
+# How many times coarser than T's S's features may be and still be near them (decision 0020).
+NEAR = 2.0
 # Fine-tuning a teacher has no thumbnail, no second network and no second look at a view.
 UNUSED_BY_TEACHERS: tuple[str, ...] = ("ratio", "downscaler", "student", "feature_mapping", "cache", "views.per_image")
 UNUSED_BY_TEACHERS += ("thumbnail", "views.cached_flips", "unlabelled", "teacher_classes")
@@ -143,11 +145,23 @@ class TrainSettings:
         """`lr`, or its default: the further S's features are from T's, the more S has to learn anew."""
         if self.lr is not None:
             return self.lr
-        student = self.student
-        if student.network is not None or student.weights == "random" or student.prune:
+        if not self.student.copies_teacher:
             return LARGEST_LR
-        coarser = 1.0 if student.upsample else self.ratio / (2 if student.twice_as_fine else 1)
-        return min(LARGEST_LR, LR_AS_FINE * max(1.0, coarser))
+        return min(LARGEST_LR, LR_AS_FINE * self.coarser)
+
+    @property
+    def coarser(self) -> float:
+        """How many times coarser, a side, S's features are than T's; at least 1."""
+        student = self.student
+        return 1.0 if student.upsample else max(1.0, self.ratio / (2 if student.twice_as_fine else 1))
+
+    @property
+    def loss_weights(self) -> LossSettings:
+        """`loss`, with `em` at its default where it is not given."""
+        if self.loss.em is not None:
+            return self.loss
+        far = self.coarser > NEAR and self.student.copies_teacher
+        return replace(self.loss, em=EM_FAR if far else EM_NEAR)
 
     @property
     def downscaler_start(self) -> DownscalerStart:

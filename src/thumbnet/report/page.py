@@ -90,7 +90,7 @@ def render(run: RunFolder) -> str:
         references={name: percent(share) for name, share in references.items()},
         loss_panels=loss_panels(records),
         terms=TERMS,
-        weights=settings.get("loss") or {},
+        weights=recorded.get("losses") or settings.get("loss") or {},
         samples=_samples(run.samples),
         naturalness=naturalness_table(evaluation or {}),
         unreadable=_unreadable_table(run.unreadable),
