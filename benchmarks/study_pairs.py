@@ -11,7 +11,8 @@ from study_tables import FINE, HEAVIER, PLAIN, table
 SIX, TEN = "Imagenette, 6 epochs", "Imagenette, 10 epochs on four views"
 TWELVE = "Imagenette, 12 epochs on four views ³"
 DEFAULTS = "Imagenette, 30 epochs of fresh views ³"
-FRESH_CELLS = "solar cells, one quarter, 30 epochs of fresh views ³"
+FRESH_CELLS = "solar cells, two quarters, 30 epochs of fresh views ³"
+FRESH_QUARTER = "solar cells, one of these ³"
 CELLS, QUARTERS = "solar cells, one quarter", "solar cells, four quarters ³"
 
 
@@ -78,7 +79,7 @@ TRIED = (
     Trial("`loss.kd` 0", "plain", f"{CELLS}, three seeds", "elpv", "thumbnet_without_kd", PLAIN),
     Trial("`mix.mixup` 1 on half of the batches", "plain", DEFAULTS, "imagenette_defaults_mixup", PLAIN, PLAIN, "imagenette_defaults"),
     Trial("", "plain, `loss.em` 10", DEFAULTS, "imagenette_defaults_heavier_em_mixup", HEAVIER, HEAVIER, "imagenette_defaults_heavier_em"),
-    Trial("", "plain, `loss.em` 10", FRESH_CELLS, "elpv_fresh_mixup", "thumbnet_heavier_em_mixed", HEAVIER),
+    Trial("", "plain, `loss.em` 10", FRESH_QUARTER, "elpv_fresh_mixup", "thumbnet_heavier_em_mixed", HEAVIER),
     Trial("`views.scale` from 0.25 instead of 0.5", "plain", TWELVE, "imagenette_wider_views", "thumbnet_wider_views", PLAIN),
     Trial("`student.detail_steps` 4,000 instead of 1,000", "finer", SIX, "imagenette_longer_start", "thumbnet_fine_longer_start", FINE),
     Trial("four epochs at ratio 2 before", "finer", TEN, "imagenette_progressive", FINE, FINE, "imagenette_detail_long"),

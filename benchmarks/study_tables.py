@@ -141,7 +141,7 @@ def _kinds(studies: dict[str, Rows], shown: Callable[[str, float], Row], crop_sh
         Kind(
             "ratio 4, plain, `loss.em` 10, its default",
             "93%",
-            [("four quarters", studies["elpv_folds"][HEAVIER]), ("one, 30 of fresh views", studies["elpv_fresh"][HEAVIER])],
+            [("four quarters", studies["elpv_folds"][HEAVIER]), ("two, 30 epochs of fresh views", studies["elpv_fresh"][HEAVIER])],
             classes(
                 ("12 ¹", "_wider_views", HEAVIER),
                 ("24, mixed views ¹", "_mixed_views", PLAIN),

@@ -158,9 +158,9 @@ def render() -> str:
         ("stored_thumbnails_elpv", study_results.stored_thumbnails),
         (
             "study_elpv_fresh",
-            study_results.study_of("Solar cells: one quarter, 30 epochs of fresh views, `loss.em` 2 and 10"),
+            study_results.study_of("Solar cells: two quarters, 30 epochs of fresh views, `loss.em` 2 and 10"),
         ),
-        ("study_elpv_fresh_mixup", study_results.study_of("The same quarter, half of the batches mixed")),
+        ("study_elpv_fresh_mixup", study_results.study_of("One of these quarters, half of the batches mixed")),
         ("study_elpv_folds_two_seeds", study_results.study_of("Three of these quarters with a second seed")),
         (
             "study_elpv_fine_alternatives",
