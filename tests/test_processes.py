@@ -65,6 +65,8 @@ def cases(data: Path, folder: Path) -> dict[str, dict[str, Any]]:
 
     def settings(name: str, **changes: Any) -> TrainSettings:
         plain = {"teacher": "tiny_networks:without_dropout", "epochs": 3, "lr": 5e-3, "views": ViewSettings()}
+        # Light, so that sums of another order round no pixel of a thumbnail to another of the 256 levels.
+        plain["loss"] = LossSettings(em=2.0)
         cache = CacheSettings(folder=str(folder / "cache"), limit_gb=0.1)
         return TrainSettings(**{**tiny_values(data, folder / name), **plain, "cache": cache, **changes})
 
