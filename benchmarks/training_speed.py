@@ -235,7 +235,7 @@ def time_epoch(loop: Loop) -> float:
 def time_bare_epoch(loop: Loop) -> float:
     """The same step with nothing of ours around it: no Accelerate, objective, guard, progress or sums."""
     pair, optimizer, schedule, average = loop.state.pair, loop.state.optimizer, loop.state.schedule, loop.state.average
-    settings = loop.plan.settings
+    settings, weights = loop.plan.settings, loop.plan.settings.loss_weights
     loop.order.epoch, loop.order.start = loop.state.position.epoch, 0
     started = time.perf_counter()
     pair.train()
@@ -247,12 +247,11 @@ def time_bare_epoch(loop: Loop) -> float:
         assert teacher_logits is not None
         decoded = {layer: features for layer, features in output.decoded.items() if layer != EMBEDDING}
         loss = (
-            settings.loss.mm * losses.moment_matching(output.thumbnail, image)
-            + settings.loss.cl * functional.cross_entropy(output.logits, batch.label.to(loop.device))
-            + settings.loss.kd * losses.knowledge_distillation(output.logits, teacher_logits, settings.loss.temperature)
-            + settings.loss.fm * losses.feature_mapping(decoded, teacher_features)
-            + settings.loss_weights.em
-            * losses.embedding_matching(output.features[EMBEDDING], teacher_features[EMBEDDING])
+            weights.mm * losses.moment_matching(output.thumbnail, image)
+            + weights.cl * functional.cross_entropy(output.logits, batch.label.to(loop.device))
+            + weights.kd * losses.knowledge_distillation(output.logits, teacher_logits, weights.temperature)
+            + weights.fm * losses.feature_mapping(decoded, teacher_features)
+            + weights.em * losses.embedding_matching(output.features[EMBEDDING], teacher_features[EMBEDDING])
         )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(pair.parameters(), settings.optimizer.clip_grad_norm)

@@ -99,3 +99,15 @@ def test_a_kept_study_holds_its_answers_and_no_path_of_the_machine(
     monkeypatch.setattr(sys, "argv", ["picture_answers", "study_solar:thumbnet", "study_solar:bicubic"])
     answers.main()
     assert capsys.readouterr().out.startswith("+10.0 [")
+
+
+def test_a_setting_is_paired_across_comparisons_only_where_both_keep_their_answers(
+    answers: ModuleType, tmp_path: Path
+) -> None:
+    pairs = script("study_pairs")
+    trial = pairs.Trial("mixup", "plain", "ten pictures", "friday", "thumbnet", "bicubic", other_study="monday")
+    write_run(tmp_path / "friday" / "thumbnet-seed0", wrong={0})
+    write_run(tmp_path / "monday" / "bicubic-seed0", wrong={0, 1, 2})
+    kept = {day: answers.of_study(tmp_path / day) for day in ("friday", "monday")}
+    assert pairs._across(trial, kept).startswith("+20.0 [")
+    assert pairs._across(trial, {"friday": kept["friday"]}) == ""

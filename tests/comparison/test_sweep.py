@@ -12,6 +12,7 @@ from thumbnet.comparison.statistics import Interval, spread
 from thumbnet.comparison.sweep import recommend
 from thumbnet.config.comparison import student_option
 from thumbnet.errors import ConfigError, DataError
+from thumbnet.run_folder import RunFolder
 
 FLAGS = ["--teacher", "tiny_networks:two_stages", "--image-side", "32", "--epochs", "1", "--batch-size", "8"]
 FLAGS += ["--workers", "0", "--device", "cpu", "--loss.kd", "0", "--loss.fm", "0", "--timing-rounds", "2"]
@@ -52,6 +53,12 @@ def test_a_sweep_makes_a_row_of_each_combination_and_says_why_one_cannot_run(
     assert f"thumbnet predict {tmp_path / 'out'}/{cheapest['name']}-seed0" in out.replace("\n", "")
     assert content["recommendation"]["reason"] in (tmp_path / "out" / "comparison.md").read_text()
     assert (tmp_path / "out" / "pareto_macs.png").exists()
+    weights = {
+        name: RunFolder(tmp_path / "out" / f"{name}-seed0").read_config()["recorded"]["losses"]["em"]
+        for name in ("ratio2-plain", "ratio4-plain", "ratio4-keep_stem_resolution")
+    }
+    expected = {"ratio2-plain": 2, "ratio4-plain": 10, "ratio4-keep_stem_resolution": 2}
+    assert weights == expected, "each student has the weight for its own distance from the teacher"
 
 
 def test_a_sweep_of_which_nothing_can_run_says_why(

@@ -6,9 +6,6 @@ from typing import Literal
 
 from thumbnet.config.checks import require
 
-# Of embedding matching: where S's features are near T's, and where they are more than twice as coarse (decision 0020).
-EM_NEAR, EM_FAR = 2.0, 10.0
-
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings:

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from thumbnet.config.checks import require
 from thumbnet.config.data import CacheSettings, ColumnSettings, MixSettings, ViewSettings
-from thumbnet.config.losses import EM_FAR, EM_NEAR, LossSettings, OptimizerSettings
+from thumbnet.config.losses import LossSettings, OptimizerSettings
 from thumbnet.config.networks import (
     DownscalerSettings,
     DownscalerStart,
@@ -21,8 +21,9 @@ from thumbnet.errors import ConfigError
 MINIMUM_RATIO, MAXIMUM_RATIO = 1, 8
 # What AdamW takes where S's features are as fine as T's, and the most that it takes by default (decision 0017).
 LR_AS_FINE, LARGEST_LR = 2.5e-4, 1e-3
-# How many times coarser than T's S's features may be and still be near them (decision 0020).
-NEAR = 2.0
+# How many times coarser than T's S's features may be and still be near them, and what `em` weighs then and further away
+# (decision 0020).
+NEAR, EM_NEAR, EM_FAR = 2.0, 2.0, 10.0
 # Fine-tuning a teacher has no thumbnail, no second network and no second look at a view.
 UNUSED_BY_TEACHERS: tuple[str, ...] = ("ratio", "downscaler", "student", "feature_mapping", "cache", "views.per_image")
 UNUSED_BY_TEACHERS += ("thumbnail", "views.cached_flips", "unlabelled", "teacher_classes")
