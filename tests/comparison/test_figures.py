@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from thumbnet.comparison import figures
 from thumbnet.comparison.figures import Panel, front, pareto_pictures
@@ -43,3 +44,22 @@ def test_a_logarithmic_axis_shows_at_least_two_costs(costs: tuple[float, float])
     figures._scale(axes, Panel(label="bytes a picture", cost=lambda row: row.picture_bytes))
     low, high = axes.get_xlim()
     assert len([tick for tick in axes.get_xticks() if low <= tick <= high]) >= 2
+
+
+def test_no_name_stands_on_another_where_many_rows_cost_the_same() -> None:
+    rows = [
+        Row(name=f"recipe_number_{one}", kind="ours", metric=spread([0.8 + one / 1000]), student_macs=20 + one % 2)
+        for one in range(14)
+    ]
+    axes = Figure(figsize=(7.5, 5.5)).subplots()
+    panel = Panel(label="MACs", cost=lambda row: row.student_macs)
+    results = Results(metric="top1", paired_on="top1", pictures=3, rows=tuple(rows))
+    figures._draw_points(axes, panel, results)
+    figures._label(axes, figures._placed(panel, results))
+
+    names = [text for text in axes.texts if text.get_text()]
+    boxes = [Text.get_window_extent(name) for name in names]
+    assert sorted(name.get_text() for name in names) == sorted(row.name for row in rows)
+    for one, box in enumerate(boxes):
+        assert axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+        assert not box.count_overlaps(boxes[:one] + boxes[one + 1 :])

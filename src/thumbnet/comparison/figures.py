@@ -4,11 +4,13 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, BboxBase
 
 from thumbnet.comparison.recipes import UNTRAINED
 from thumbnet.comparison.results import Results, Row
@@ -26,20 +28,11 @@ _LEGEND = {
 }
 # Ticks of a logarithmic axis in each decade: costs that lie close together need all digits, or few would show.
 _FEW_TICKS, _ALL_TICKS, _CLOSE_TOGETHER = (1.0, 2.0, 5.0), tuple(range(1, 10)), 5
-# Where a label may go from its point, in typographic points, and how it is aligned there; the first that is free wins.
-_PLACES = (
-    (8, 3, "left", "bottom"),
-    (8, -3, "left", "top"),
-    (-8, 0, "right", "center"),
-    (0, 9, "center", "bottom"),
-    (0, -9, "center", "top"),
-    (8, 14, "left", "bottom"),
-    (8, -14, "left", "top"),
-    (-8, 14, "right", "bottom"),
-    (-8, -14, "right", "top"),
-    (8, 28, "left", "bottom"),
-    (8, -28, "left", "top"),
-)
+# Where a name may stand, in typographic points across and up from its point: beside it and a little higher or lower,
+# so that no line through the point crosses it; else further up or down, and a thin line leads to it. First free wins.
+_BESIDE, _HALF_LINE, _LINE = 8, 7, 11
+_RISES = [_HALF_LINE + _LINE * lines for lines in range(12)]
+_PLACES = [(across, up * sign) for up in _RISES for across in (_BESIDE, -_BESIDE) for sign in (1, -1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,30 +136,33 @@ def _dissimilarity(row: Row) -> float | None:
 
 
 def _label(axes: Axes, placed: Sequence[tuple[float, Row]]) -> None:
-    """Writes each row's name beside its point, where no other name or point is as far as there is such a place."""
+    """Writes each row's name as near to its point as no other name or point is in the way."""
     marks = [axes.transData.transform((cost, _mean(row))) for cost, row in placed]
     taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in marks]
     for cost, row in sorted(placed, key=lambda one: -_mean(one[1])):
-        choices = []
-        for x, y, across, down in _PLACES:
-            text = axes.annotate(
-                row.name,
-                (cost, _mean(row)),
-                (x, y),
-                textcoords="offset points",
-                ha=across,
-                va=down,
-                fontsize=8,
-                color=_MARKS[row.kind][1],
-            )
-            box = text.get_window_extent()
-            outside = not (axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1)
-            choices.append((box.count_overlaps(taken) + 2 * outside, text, box))
-        chosen = min(choices, key=lambda choice: choice[0])
-        taken.append(chosen[2])
-        for _, text, _ in choices:
-            if text is not chosen[1]:
-                text.remove()
+        point, colour = (cost, _mean(row)), _MARKS[row.kind][1]
+        text = axes.annotate(row.name, point, (0, 0), textcoords="offset points", va="center", fontsize=8, color=colour)
+        text.set_path_effects([withStroke(linewidth=2, foreground="white")])  # lines pass behind a name, not through it
+        size = text.get_window_extent()
+        boxes = [_moved(size, axes, point, across, up) for across, up in _PLACES]
+        crowded = [box.count_overlaps(taken) + 2 * (not _inside(box, axes.bbox)) for box in boxes]
+        best = crowded.index(min(crowded))
+        taken.append(boxes[best])
+        across, up = _PLACES[best]
+        text.set(position=(across, up), ha="left" if across > 0 else "right")
+        if abs(up) > _LINE:
+            line = {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.6, "shrinkA": 0, "shrinkB": 3}
+            axes.annotate("", point, (across, up), textcoords="offset points", arrowprops=line)
+
+
+def _moved(size: BboxBase, axes: Axes, point: tuple[float, float], across: float, up: float) -> Bbox:
+    """Where a text of that size would stand, in pixels; how far from the point is in typographic points."""
+    x, y = axes.transData.transform(point) + axes.figure.dpi / 72 * np.array((across, up))
+    return Bbox.from_bounds(x if across > 0 else x - size.width, y - size.height / 2, size.width, size.height)
+
+
+def _inside(box: BboxBase, around: BboxBase) -> bool:
+    return bool(around.x0 <= box.x0 and box.x1 <= around.x1 and around.y0 <= box.y0 and box.y1 <= around.y1)
 
 
 def _placed(panel: Panel, results: Results) -> list[tuple[float, Row]]:
