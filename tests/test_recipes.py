@@ -8,6 +8,7 @@ from thumbnet.cli.parser import build_parser
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 BASES = sorted(RECIPES.glob("*/base.yaml"))
+DEFAULTS = sorted(RECIPES.glob("*/defaults.yaml"))
 DIFFERENCES = sorted((RECIPES / "study").glob("*.yaml"))
 WHOLE = sorted({*RECIPES.rglob("*.yaml")} - {*BASES, *DIFFERENCES})
 
@@ -44,3 +45,19 @@ def test_a_base_says_how_the_whole_study_is_run(base: Path) -> None:
 
 def test_there_are_recipes() -> None:
     assert (len(WHOLE) >= 6, len(BASES), len(DIFFERENCES) >= 20) == (True, 2, True)
+
+
+@pytest.mark.parametrize("defaults", DEFAULTS, ids=lambda path: path.parent.name)
+def test_the_defaults_of_a_data_set_say_nothing_of_how_to_train(defaults: Path) -> None:
+    train = build_parser().parse_args(["train", "--config", str(defaults), "--output", "runs/x"]).train
+    needed = ["--teacher", train.teacher, "--data", str(train.data), "--output", "runs/x"]
+    bare = build_parser().parse_args(["train", *needed]).train
+    for field in ("ratio", "epochs", "batch_size", "lr", "loss", "downscaler", "student", "optimizer", "mix", "cache"):
+        assert getattr(train, field) == getattr(bare, field), field
+    assert train.views.per_image == bare.views.per_image == 0
+
+
+def test_the_measurements_on_a_gpu_are_of_the_defaults() -> None:
+    script = (RECIPES.parent / "benchmarks" / "gpu" / "run.sh").read_text()
+    assert '--base "recipes/$name/defaults.yaml"' in script and "--set" not in script
+    assert {path.parent.name for path in DEFAULTS} == {path.parent.name for path in BASES}

@@ -22,16 +22,15 @@ for what in cache loop precision compile; do
     "$python" benchmarks/training_speed.py "$what" --device cuda --results "$results" --pictures 1024 --missing-only
 done
 
-# All recipes of the study, with fresh views in every step and the teacher asked about each, at the default learning rate of
-# each student. Transfer, formats and naturalness have scripts of their own in benchmarks.
+# All recipes of the study over the defaults of `thumbnet train`: fresh views in every step, the teacher asked about each, and
+# the learning rate, crop share and weights of losses that a user gets. Transfer, formats and naturalness have scripts of
+# their own in benchmarks.
 study() { # NAME, then flags of thumbnet compare
     name=$1
     shift
     [ ! -e "$results/study_$name.json" ] || return 0
-    "$python" -m thumbnet compare recipes/study/*.yaml --base "recipes/$name/base.yaml" --seeds 0,1,2 \
-        --ours 'thumbnet*' --bounds 'all_information*' \
-        --set lr=null --set views.per_image=0 --set views.cached_flips=false --set epochs=60 --set batch_size=64 \
-        --output "runs/gpu/$name" "$@"
+    "$python" -m thumbnet compare recipes/study/*.yaml --base "recipes/$name/defaults.yaml" --seeds 0,1,2 \
+        --ours 'thumbnet*' --bounds 'all_information*' --output "runs/gpu/$name" "$@"
     "$python" benchmarks/keep_study.py "runs/gpu/$name" "$name" --results "$results"
 }
 study elpv --teacher-recipe recipes/elpv/teacher.yaml
