@@ -1,7 +1,7 @@
 """Draws photographs, and their thumbnails by trained bundles at the same display size.
 
     pip install scikit-image  # brings the photographs
-    python benchmarks/readme_picture.py RUN --output docs/pictures/pairs.png
+    python benchmarks/readme_picture.py RUN --bicubic --output docs/pictures/pairs.png
     python benchmarks/readme_picture.py RUN RUN --bicubic --output docs/pictures/detail.png
 
 The photographs are those that scikit-image ships: astronaut (NASA, public domain), chelsea (Stefan van der Walt, CC0),

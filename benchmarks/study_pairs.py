@@ -1,7 +1,9 @@
 """The tables of findings.md.jinja that hold one thing beside another: learned and bicubic thumbnails, settings tried."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
+from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 import picture_answers
@@ -87,6 +89,8 @@ TRIED = (
     Trial("", "plain", SIX, "imagenette_lr", PLAIN, PLAIN, "imagenette"),
 )  # fmt: skip
 
+REPEATED = ("imagenette_first_layer", "imagenette_bounds", "imagenette_fine_again")
+T_OF_THREE = 3.182  # 97.5% of Student's t with three degrees of freedom, for the four trainings of these
 OTHERS = (
     ("a", "bicubic, student not trained", "untrained_bicubic"),
     ("b", "bicubic, labels", "bicubic_cl_fine"),
@@ -110,6 +114,22 @@ def learned_or_bicubic(studies: dict[str, Rows]) -> str:
         seeds = len(ours["seeds"])
         lines.append((pair.student, pair.training, seeds, top(ours), top(other), points(ours["difference"])))
     return table(("student", "data, training", "seeds", "learned", "bicubic", "difference"), lines, left=(0, 1))
+
+
+def over_trainings(studies: dict[str, Rows]) -> dict[str, float]:
+    """Learned minus bicubic of the finer student after six epochs on Imagenette, over all trainings of both.
+
+    Chance in training alone is in the interval (Student's t): every training was evaluated on the same pictures.
+    """
+    apart = [
+        learned - bicubic
+        for study in REPEATED
+        for learned, bicubic in zip(
+            *(studies[study][name]["metric"]["values"] for name in (FINE, "bicubic_all_fine")), strict=True
+        )
+    ]
+    half = T_OF_THREE * stdev(apart) / math.sqrt(len(apart))
+    return {"mean": mean(apart), "low": mean(apart) - half, "high": mean(apart) + half}
 
 
 def beside_others(comparison: dict[str, Any]) -> str:

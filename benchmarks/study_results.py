@@ -34,8 +34,8 @@ def points(difference: dict[str, float]) -> str:
     return f"{100 * difference['mean']:+.1f} {limits}"
 
 
-def study_of(title: str) -> Callable[[dict[str, Any]], str]:
-    """The section of a comparison of recipes/study on one data set."""
+def study_of(title: str, note: str = "") -> Callable[[dict[str, Any]], str]:
+    """The section of a comparison of recipes/study on one data set; `note` says what its title leaves out."""
 
     def study(result: dict[str, Any]) -> str:
         seeds = len(result["seeds"])
@@ -47,9 +47,10 @@ def study_of(title: str) -> Callable[[dict[str, Any]], str]:
             f"## {title}\n",
             f"EfficientNet-{network}; recipes of [recipes/study](alternatives.md), the same data, views, epochs and",
             f"optimiser for each; {counted}, {result['hours']:.1f} hours of training epochs.",
-            f"Brackets: 95% intervals, paired over {_drawn(result)}; differences in points. ΔE: colour difference to bicubic thumbnails.\n",
-            "| recipe | seeds | MMACs: S (+ E) | top-1 ± std | retention | bytes | ΔE | against | difference |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
+            f"Brackets: 95% intervals, paired over {_drawn(result)}; differences in points. SSIM and ΔE (colour difference): to bicubic",
+            f"thumbnails.{' ' + note if note else ''}\n",
+            "| recipe | seeds | MMACs: S (+ E) | top-1 ± std | retention | bytes | SSIM | ΔE | against | difference |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
         ]
         lines += [_row(row) for row in result["rows"] if row["metric"]]
         return "\n".join([*lines, ""])
@@ -77,10 +78,20 @@ def _row(row: dict[str, Any]) -> str:
         kept += f" [{100 * limits['low']:.1f}, {100 * limits['high']:.1f}]"
     size = f"{row['picture_bytes']:,.0f}" if row["picture_bytes"] else ""
     # Comparisons that were kept before it was measured do not have it.
+    likeness = "" if row.get("ssim") is None else f"{row['ssim']:.3f}"
     colour = "" if row.get("delta_e") is None else f"{row['delta_e']:.1f}"
     found = row["difference"]
     apart = f"{100 * found['mean']:+.1f} [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]" if found else ""
-    cells = (name, len(row["seeds"]) or "", macs, f"{100 * row['metric']['mean']:.1f}{std}", kept, size, colour)
+    cells = (
+        name,
+        len(row["seeds"]) or "",
+        macs,
+        f"{100 * row['metric']['mean']:.1f}{std}",
+        kept,
+        size,
+        likeness,
+        colour,
+    )
     return f"| {' | '.join(map(str, cells))} | {row['against'] or ''} | {apart} |"
 
 
@@ -115,8 +126,12 @@ def transfer(result: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"Full pictures have an average precision of {full:.1f}.\n"])
 
 
-def stored_thumbnails(result: dict[str, Any]) -> str:
-    """What students make of stored thumbnails, ours beside others."""
+def stored_thumbnails_of(title: str) -> Callable[[dict[str, Any]], str]:
+    """The section on what students make of stored thumbnails, ours beside others."""
+    return lambda result: f"### {title}\n\n{_stored_thumbnails(result)}"
+
+
+def _stored_thumbnails(result: dict[str, Any]) -> str:
     first, formats = result["first"], result["formats"]
     others = [run for run in next(iter(formats.values()))["runs"] if run != first]
     names = [run.rpartition("-seed")[0] for run in (first, *others)]
@@ -124,7 +139,6 @@ def stored_thumbnails(result: dict[str, Any]) -> str:
     compared = f"; {names[0]} ahead by points [95% interval]" if others else ""
     headings = [column for name in names for column in (name, "bytes")]
     lines = [
-        f"### The same {'students' if others else 'student'} on stored thumbnails\n",
         f"Top-1 and bytes of a thumbnail in each format, none trained on compressed ones{compared}.\n",
         f"| {' | '.join(('format', *headings, *ahead))} |",
         f"| --- |{' ---: |' * len(headings + ahead)}",

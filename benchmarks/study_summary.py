@@ -73,6 +73,7 @@ def known_so_far(results: Path) -> str:
         crop_share=TEACHERS_CROP_SHARE,
         transfer=read("transfer"),
         others=read("study_imagenette_fine_others")["ours_ahead_by"]["thumbnet_fine_detail"],
+        over_trainings=study_pairs.over_trainings(studies),
         decoder=read("stored_thumbnails")["formats"]["png"],
         formats_elpv=read("formats_elpv")["formats"],
         times=read("reading_and_answering"),

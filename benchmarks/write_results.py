@@ -9,8 +9,8 @@ from typing import Any
 
 import archive_results
 import deployment_results
-import solar_results
 import study_results
+import study_sections
 import study_summary
 
 RESULTS = Path(__file__).parent / "results"
@@ -26,157 +26,10 @@ def render() -> str:
     parts = ["# Results\n\nWritten by `python benchmarks/write_results.py`; do not edit.\n"]
     parts.append(study_summary.known_so_far(RESULTS))
     for name, section in (
-        ("study_imagenette", study_results.study_of("Ten classes of ImageNet (`imagenette224`), 224 px")),
-        ("study_imagenette_long", study_results.study_of("The same, 24 epochs on four views instead of six on two")),
-        (
-            "study_imagenette_fine_long",
-            study_results.study_of("The same with finer features, 16 epochs on four views, half the learning rate"),
-        ),
-        (
-            "study_imagenette_detail",
-            study_results.study_of(
-                "About a quarter of the teacher's compute: six epochs on two views, half the learning rate"
-            ),
-        ),
-        ("study_imagenette_first_layer", study_results.study_of("The same student and compute, two seeds")),
-        (
-            "study_imagenette_fine_losses",
-            study_results.study_of(
-                "The same student behind bicubic thumbnails with labels, distillation and feature mapping, one after the other"
-            ),
-        ),
-        (
-            "study_imagenette_fine_again",
-            study_results.study_of("The same runs, against the best of all students on bicubic thumbnails"),
-        ),
-        (
-            "study_imagenette_equal_compute",
-            study_results.study_of("The same runs, beside a bicubic thumbnail of ratio 2 for the same compute"),
-        ),
-        (
-            "study_imagenette_fine_others",
-            study_results.study_of("The same student beside learned resizers and the losses of others, trained anew"),
-        ),
-        (
-            "study_imagenette_longer_start",
-            study_results.study_of(
-                "The same student with a start four times as long (`student.detail_steps 4000`), beside it"
-            ),
-        ),
-        ("stored_thumbnails", study_results.stored_thumbnails),
-        ("stored_thumbnails_fine", study_results.stored_thumbnails),
-        (
-            "study_imagenette_bounds",
-            study_results.study_of("What bounds these students: every pixel in place of a thumbnail"),
-        ),
-        ("study_imagenette_whole_compute", study_results.study_of("The teacher's compute: three epochs at 2.5e-4")),
-        ("stored_thumbnails_whole_compute", study_results.stored_thumbnails),
-        (
-            "study_imagenette_ratio2_bicubic",
-            study_results.study_of("A quarter of that compute, from bicubic thumbnails of ratio 2"),
-        ),
-        ("stored_thumbnails_ratio2", study_results.stored_thumbnails),
-        (
-            "naturalness_imagenette",
-            study_results.naturalness_of("What naturalness costs the same student", "naturalness_imagenette"),
-        ),
-        ("study_imagenette_detail_long", study_results.study_of("The same students, ten epochs on four views")),
-        (
-            "study_imagenette_mixup",
-            study_results.study_of("The same student, 20 epochs on four views with mixup (`mix.mixup 0.2`)"),
-        ),
-        ("study_imagenette_progressive_ratio2", study_results.study_of("Ratio 2, four epochs on four views")),
-        (
-            "study_imagenette_progressive",
-            study_results.study_of("Sides that shrink: ten epochs at ratio 4 from that student (`student.weights`)"),
-        ),
-        ("crop_shares", study_results.crop_shares),
-        ("crop_shares_plain", study_results.crop_shares),
-        (
-            "study_imagenette_embedding",
-            study_results.study_of(
-                "The finer student with the detail start, ten epochs on four views, `loss.em 10` instead of 2"
-            ),
-        ),
-        (
-            "study_imagenette_wider_views",
-            study_results.study_of(
-                "The plain student, 12 epochs on four views at the default crop share: wider views, a heavier `loss.em`"
-            ),
-        ),
-        (
-            "study_imagenette_mixed_views",
-            study_results.study_of(
-                "The plain student, 24 epochs on four views, two of them mixes, `loss.em 10`, at the default crop share"
-            ),
-        ),
-        (
-            "study_imagenette_defaults",
-            study_results.study_of(
-                "The plain student, 30 epochs of fresh views, `loss.mm 100`, `loss.em 2` (the defaults then; today with `--set loss.em=2`)"
-            ),
-        ),
-        (
-            "study_imagenette_defaults_mixup",
-            study_results.study_of(
-                "The same with `loss.em 2`, half of the batches mixed (`mix.mixup 1`), the teacher asked about each mix (today `--set loss.em=2`)"
-            ),
-        ),
-        (
-            "study_imagenette_defaults_heavier_em",
-            study_results.study_of(
-                "The plain student by the defaults of today: 30 epochs of fresh views, `loss.em 10`"
-            ),
-        ),
-        (
-            "study_imagenette_defaults_heavier_em_mixup",
-            study_results.study_of("The same, half of the batches mixed, the teacher asked about each mix"),
-        ),
-        (
-            "study_imagenette_defaults_fine",
-            study_results.study_of("The finer student by the defaults: `--student.keep_stem_resolution`"),
-        ),
-        (
-            "study_imagenette_ratio2",
-            study_results.study_of("Ratio 2 with the teacher's whole compute: three epochs on four views at 2.5e-4"),
-        ),
-        (
-            "study_imagenette_alternatives",
-            study_results.study_of("The first table's plain student and its alternatives, run anew"),
-        ),
-        ("study_imagenette_lr", study_results.study_of("The first table's plain student at half the learning rate")),
-        ("study_elpv", study_results.study_of("Solar cells (`elpv`), 192 px")),
-        ("study_elpv_detail", study_results.study_of("Solar cells: detail hidden in the thumbnail")),
-        (
-            "study_elpv_folds",
-            study_results.study_of("Solar cells: each quarter held out in turn, behind a teacher of its own"),
-        ),
-        (
-            "study_elpv_folds_again",
-            study_results.study_of("The same quarters once more: teachers and students trained anew"),
-        ),
-        ("stored_thumbnails_elpv", study_results.stored_thumbnails),
-        (
-            "study_elpv_fresh",
-            study_results.study_of("Solar cells: two quarters, 30 epochs of fresh views, `loss.em` 2 and 10"),
-        ),
-        ("study_elpv_fresh_mixup", study_results.study_of("One of these quarters, half of the batches mixed")),
-        ("study_elpv_folds_two_seeds", study_results.study_of("Three of these quarters with a second seed")),
-        (
-            "study_elpv_fine_alternatives",
-            study_results.study_of("One of these quarters with learned resizers at the finer student's compute"),
-        ),
-        (
-            "study_elpv_lite1",
-            study_results.study_of("One of these quarters with another network as teacher and student"),
-        ),
-        ("study_elpv_ratio2", study_results.study_of("Solar cells at ratio 2: 192 px images, 96 px thumbnails")),
-        ("naturalness_elpv", study_results.naturalness_of("What naturalness costs on solar cells", "naturalness_elpv")),
+        *study_sections.IMAGENETTE,
+        *study_sections.CELLS,
         ("transfer", study_results.transfer),
         ("reading_and_answering", study_results.reading),
-        ("formats_elpv", solar_results.formats),
-        ("formats_elpv_noise", solar_results.formats_after_noise),
-        ("elpv", solar_results.study),
         ("timm_parity_imagenet", parity_of_pretrained),
         ("timm_parity", parity_of_fine_tuned),
         ("cached_epoch", cached_epoch),
