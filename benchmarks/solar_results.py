@@ -1,5 +1,6 @@
 """The study of solar cells that every student was first tried on, and what storing its thumbnails costs."""
 
+from collections.abc import Callable
 from typing import Any
 
 ROWS = {
@@ -46,11 +47,15 @@ def study(result: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"A thumbnail takes {sizes / 1000:.1f} kB as PNG.\n"])
 
 
-def formats(result: dict[str, Any]) -> str:
+def formats_of(title: str) -> Callable[[dict[str, Any]], str]:
+    """The section on what storing thumbnails costs, beside the teacher on pictures in as many bytes."""
+    return lambda result: f"## {title}\n\n{_formats(result)}"
+
+
+def _formats(result: dict[str, Any]) -> str:
     lines = [
-        "## What a stored thumbnail costs\n",
-        f"ThumbNet on {result['data']['name']}, {result['thumbnail_side']} px thumbnails of {result['image_side']} px",
-        f"pictures; one run, {result['data']['pictures']} held-out pictures, trained without `thumbnail.codec_noise`.",
+        f"ThumbNet on {result['data']['name']}: {result['thumbnail_side']} px thumbnails of {result['image_side']} px,",
+        f"one run, {result['data']['pictures']:,} held-out pictures, trained without `thumbnail.codec_noise`.",
         "Beside it the teacher, as it is, on pictures in the same bytes: JPEG at full size, and shrunk and JPEG at",
         "quality 75.\n",
         "| thumbnail as | bytes | student, top-1 | teacher, full size | teacher, shrunk |",

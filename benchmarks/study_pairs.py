@@ -91,16 +91,29 @@ TRIED = (
 
 REPEATED = ("imagenette_first_layer", "imagenette_bounds", "imagenette_fine_again")
 T_OF_THREE = 3.182  # 97.5% of Student's t with three degrees of freedom, for the four trainings of these
+
+
+class Other(NamedTuple):
+    """What others do instead, and the study that has its row."""
+
+    letter: str
+    thumbnails: str
+    row: str
+    study: str = "imagenette_fine_others"
+
+
 OTHERS = (
-    ("a", "bicubic, student not trained", "untrained_bicubic"),
-    ("b", "bicubic, labels", "bicubic_cl_fine"),
-    ("d", "bicubic, labels, distillation, feature mapping", "bicubic_cl_kd_fm_fine"),
-    ("e", "bicubic, norms and head alone trained, labels", "fixres_fine"),
-    ("f", "learned resizer, labels, distillation", "learned_resizer_fine"),
-    ("", "learned resizer, all losses of ours but `mm`", "learned_resizer_all_fine"),
-    ("g", "MULLER, labels, distillation", "muller_fine"),
-    ("", "MULLER, all losses of ours but `mm`", "muller_all_fine"),
-    ("", "**ThumbNet**", FINE),
+    Other("a", "bicubic, student not trained", "untrained_bicubic"),
+    Other("b", "bicubic, labels", "bicubic_cl_fine"),
+    Other("c", "bicubic, labels, distillation", "bicubic_cl_kd_fine", "imagenette_fine_losses"),
+    Other("d", "bicubic, labels, distillation, feature mapping", "bicubic_cl_kd_fm_fine"),
+    Other("e", "bicubic, norms and head alone trained, labels", "fixres_fine"),
+    Other("f", "learned resizer, labels, distillation", "learned_resizer_fine"),
+    Other("", "learned resizer, all losses of ours but `mm`", "learned_resizer_all_fine"),
+    Other("g", "MULLER, labels, distillation", "muller_fine"),
+    Other("", "MULLER, all losses of ours but `mm`", "muller_all_fine"),
+    Other("h", "bicubic of ratios 2 and 4, labels, distillation", "multi_resolution_fine", "imagenette_several_sides"),
+    Other("", "**ThumbNet**", FINE),
 )
 
 
@@ -132,18 +145,26 @@ def over_trainings(studies: dict[str, Rows]) -> dict[str, float]:
     return {"mean": mean(apart), "low": mean(apart) - half, "high": mean(apart) + half}
 
 
-def beside_others(comparison: dict[str, Any]) -> str:
-    """What others do instead, and how far ours is ahead of each, all of one comparison."""
-    rows: Rows = {row["name"]: row for row in comparison["rows"]}
-    ahead = comparison["ours_ahead_by"][FINE]
+def beside_others(studies: dict[str, Rows], ahead: Mapping[str, Any], answers: Mapping[str, Any]) -> str:
+    """What others do instead, and how far ours is ahead of each; rows of another day are marked.
+
+    Args:
+        studies: All of them.
+        ahead: By other row of its own study, how far ours is ahead.
+        answers: Of the studies that keep which pictures each run answered rightly.
+    """
     lines = []
-    for letter, thumbnails, name in OTHERS:
-        row = rows[name]
+    for other in OTHERS:
+        row = studies[other.study][other.row]
         macs = f"{row['student_macs'] / 1e6:.0f} (+ {(row['downscaler_macs'] or 0) / 1e6:.0f})"
         size = f"{row['picture_bytes']:,.0f}" if row["picture_bytes"] else ""
         colour = "" if row["delta_e"] is None else f"{row['delta_e']:.1f}"
-        difference = points(ahead[name]) if name in ahead else ""
-        lines.append((letter, thumbnails, macs, size, colour, top(row), difference))
+        mark = "" if other.study == OTHERS[-1].study else " ¹"
+        difference = points(ahead[other.row]) if other.row in ahead else ""
+        if mark and other.study in answers:
+            ours = answers[OTHERS[-1].study], FINE
+            difference = points(asdict(picture_answers.difference(ours, (answers[other.study], other.row))))
+        lines.append((other.letter, other.thumbnails + mark, macs, size, colour, top(row), difference))
     heads = ("", "thumbnails, training", "MMACs: S (+ E)", "bytes", "ΔE", "top-1", "ThumbNet ahead by")
     return table(heads, lines, left=(0, 1))
 

@@ -95,6 +95,29 @@ def _row(row: dict[str, Any]) -> str:
     return f"| {' | '.join(map(str, cells))} | {row['against'] or ''} | {apart} |"
 
 
+def sweep_of(title: str) -> Callable[[dict[str, Any]], str]:
+    """The section of a sweep over ratios and student options, with what it recommends."""
+
+    def sweep(result: dict[str, Any]) -> str:
+        lines = [
+            f"## {title}\n",
+            f"{result['pictures']:,} held-out pictures, one seed; settings that are not in the command are the defaults. Latency:",
+            "from a decoded picture at the image side to the answer, one at a time, the downscaler included.\n",
+            "| student | MMACs: S (+ E) | ms | top-1 | drop, points | bytes |",
+            "| --- | ---: | ---: | ---: | ---: | ---: |",
+        ]
+        for row in result["rows"]:
+            macs = f"{row['student_macs'] / 1e6:.1f}"
+            macs += f" (+ {row['downscaler_macs'] / 1e6:.1f})" if row["downscaler_macs"] else ""
+            taken = f"{row['latency_ms']:.1f}" if row["latency_ms"] else ""
+            drop = points(row["drop"]) if row["drop"] else ""
+            size = f"{row['picture_bytes']:,.0f}" if row["picture_bytes"] else ""
+            lines.append(f"| {' | '.join((row['name'], macs, taken, top(row), drop, size))} |")
+        return "\n".join([*lines, "", f"{result['recommendation']['reason']}\n"])
+
+    return sweep
+
+
 def transfer(result: dict[str, Any]) -> str:
     """E of one data set and network, frozen, for another data set and network."""
     students, retrieval = result["students"], result["retrieval"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import solar_results
-from study_results import crop_shares, naturalness_of, stored_thumbnails_of, study_of
+from study_results import crop_shares, naturalness_of, stored_thumbnails_of, study_of, sweep_of
 
 Section = Callable[[dict[str, Any]], str]
 EM_2 = "The defaults then; today with `--set loss.em=2`."
@@ -20,6 +20,7 @@ IMAGENETTE: tuple[tuple[str, Section], ...] = (
     ("study_imagenette_fine_again", study_of("Imagenette: finer student, against the best of those on bicubic thumbnails", "The same runs as above.")),
     ("study_imagenette_equal_compute", study_of("Imagenette: finer student, beside bicubic thumbnails of ratio 2 for the same compute", "The same runs as above, and one more.")),
     ("study_imagenette_fine_others", study_of("Imagenette: finer student, learned resizers and the losses of others", HALF_LR)),
+    ("study_imagenette_several_sides", study_of("Imagenette: finer student of several sides, six epochs", f"Trained at ratios 2 and 4 in each step, measured at 4. {HALF_LR}")),
     ("study_imagenette_longer_start", study_of("Imagenette: finer student, a start of 4,000 steps (`student.detail_steps`)", HALF_LR)),
     ("stored_thumbnails", stored_thumbnails_of("Imagenette: stored thumbnails of `thumbnet_detail`, six epochs")),
     ("stored_thumbnails_fine", stored_thumbnails_of("Imagenette: stored thumbnails of the finer student, six epochs")),
@@ -40,7 +41,9 @@ IMAGENETTE: tuple[tuple[str, Section], ...] = (
     ("study_imagenette_defaults", study_of("Imagenette: plain student, 30 epochs of fresh views, `loss.em` 2", EM_2)),
     ("study_imagenette_defaults_mixup", study_of("Imagenette: plain student, 30 epochs of fresh views, half of the batches mixed, `loss.em` 2", EM_2)),
     ("study_imagenette_defaults_heavier_em", study_of("Imagenette: plain student by the defaults, 30 epochs of fresh views, `loss.em` 10")),
+    ("formats_imagenette", solar_results.formats_of("Imagenette: what a stored thumbnail of that student costs")),
     ("study_imagenette_defaults_heavier_em_mixup", study_of("Imagenette: plain student by the defaults, half of the batches mixed")),
+    ("study_imagenette_defaults_bicubic", study_of("Imagenette: plain student on bicubic thumbnails by the defaults, 30 epochs of fresh views")),
     ("study_imagenette_defaults_fine", study_of("Imagenette: finer student by the defaults, 30 epochs of fresh views")),
     ("study_imagenette_ratio2", study_of("Imagenette: ratio 2 with the teacher's compute, three epochs on four views at 2.5e-4")),
     ("study_imagenette_alternatives", study_of("Imagenette: plain students, what others do, six epochs")),
@@ -49,6 +52,8 @@ IMAGENETTE: tuple[tuple[str, Section], ...] = (
 
 CELLS: tuple[tuple[str, Section], ...] = (
     ("study_elpv", study_of("Solar cells: every recipe on one quarter", "elpv at 192 px; one quarter held out.")),
+    ("study_elpv_seeds", study_of("Solar cells: five seeds on one quarter", "The defaults but for eight epochs on two views.")),
+    ("study_elpv_sweep", sweep_of("Solar cells: a sweep over ratios and students, eight epochs on one quarter")),
     ("study_elpv_detail", study_of("Solar cells: detail hidden in the thumbnail")),
     ("study_elpv_folds", study_of("Solar cells: each quarter held out in turn, a teacher for each")),
     ("study_elpv_folds_again", study_of("Solar cells: each quarter once more, teachers and students trained anew")),
@@ -60,7 +65,7 @@ CELLS: tuple[tuple[str, Section], ...] = (
     ("study_elpv_lite1", study_of("Solar cells: EfficientNet-Lite1 as teacher and student, one quarter")),
     ("study_elpv_ratio2", study_of("Solar cells: ratio 2, 96 px thumbnails of 192 px images")),
     ("naturalness_elpv", naturalness_of("What naturalness costs on solar cells", "naturalness_elpv")),
-    ("formats_elpv", solar_results.formats),
+    ("formats_elpv", solar_results.formats_of("What a stored thumbnail costs")),
     ("formats_elpv_noise", solar_results.formats_after_noise),
     ("elpv", solar_results.study),
 )  # fmt: skip

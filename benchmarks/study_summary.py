@@ -1,11 +1,13 @@
 """What the studies say together: renders findings.md.jinja, which opens docs/results.md, from the studies' JSON."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+import picture_answers
 import study_pairs
 import study_tables
 from study_results import Rows, points, share, share_kept, top
@@ -61,6 +63,11 @@ def known_so_far(results: Path) -> str:
         found: dict[str, Any] = next(one for one in run["rows"] if one["crop_share"] == crop_share)
         return found
 
+    def across(ours: str, other: str) -> dict[str, float]:
+        """Ours minus another row, each as STUDY:ROW, of two comparisons that keep their answers."""
+        rows = [((answers[study], name)) for study, name in (one.split(":") for one in (ours, other))]
+        return asdict(picture_answers.difference(*rows))
+
     page = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     page.filters.update(FILTERS)
     return page.from_string(TEMPLATE.read_text()).render(
@@ -70,6 +77,7 @@ def known_so_far(results: Path) -> str:
         apart=apart,
         lost=lost,
         shown=shown,
+        across=across,
         crop_share=TEACHERS_CROP_SHARE,
         transfer=read("transfer"),
         others=read("study_imagenette_fine_others")["ours_ahead_by"]["thumbnet_fine_detail"],
@@ -82,7 +90,9 @@ def known_so_far(results: Path) -> str:
             "in_short": study_tables.in_short(studies, stored("ratio2", "webp:80", "bicubic_all_ratio2")["top1"]),
             "kept": study_tables.kept(studies, shown, TEACHERS_CROP_SHARE),
             "learned_or_bicubic": study_pairs.learned_or_bicubic(studies),
-            "beside_others": study_pairs.beside_others(read("study_imagenette_fine_others")),
+            "beside_others": study_pairs.beside_others(
+                studies, read("study_imagenette_fine_others")["ours_ahead_by"]["thumbnet_fine_detail"], answers
+            ),
             "bounds": study_tables.bounds(studies),
             "equal_bytes": study_tables.equal_bytes(formats("fine"), formats("ratio2")),
             "smaller_networks": study_tables.smaller_networks(studies, read("reading_and_answering")["milliseconds"]),

@@ -7,6 +7,7 @@ from study_results import Row, Rows, share, share_kept, top
 
 Formats = dict[str, Any]
 PLAIN, FINE = "thumbnet", "thumbnet_fine_detail"
+ONE_QUARTER, FOUR_QUARTERS = "one quarter", "four quarters"
 HEAVIER = "thumbnet_heavier_em"  # the plain student's default of today; `thumbnet` had 2 in all studies so far
 
 
@@ -24,13 +25,13 @@ class Choice(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A kind of student, with its rows by data set and training; the last on Imagenette may be a share from elsewhere."""
+    """A kind of student, with its rows by data set and training, and shares on Imagenette that no study has a row of."""
 
     student: str
     aim: str
     elpv: Sequence[tuple[str, Row]]
     imagenette: Sequence[tuple[str, Row]]
-    elsewhere: str = ""
+    elsewhere: Sequence[tuple[str, str]] = ()
 
 
 CHOICES = (
@@ -59,25 +60,33 @@ def in_short(studies: dict[str, Rows], stored_top1: float) -> str:
 
 
 def kept(studies: dict[str, Rows], shown: Callable[[str, float], Row], crop_share: float) -> str:
-    """The share that every kind of student keeps, by data set and training."""
+    """The share that every kind of student keeps, a line for each training."""
     lines = []
     for kind in _kinds(studies, shown, crop_share):
         row = kind.imagenette[0][1]
         macs = f"{row['student_macs'] / 1e6:.0f} ({(row['student_macs'] + row['downscaler_macs']) / 1e6:.0f})"
-        cells, classes = (
-            "; ".join(f"{said}: {share_kept(found)}" if said else share_kept(found) for said, found in rows)
-            for rows in (kind.elpv, kind.imagenette)
-        )
-        lines.append((kind.student, macs, kind.aim, cells, classes + kind.elsewhere))
+        found = [("Imagenette", said, share_kept(one)) for said, one in kind.imagenette]
+        found += [("Imagenette", said, share) for said, share in kind.elsewhere]
+        found += [("solar cells", said, share_kept(one)) for said, one in kind.elpv]
+        first, *more = (" | ".join(one) for one in found)
+        lines.append((kind.student, macs, kind.aim, first))
+        lines += [("″", "", "", one) for one in more]
     teacher = studies["imagenette_whole_compute"]["teacher"]["student_macs"]
-    heads = ("student", f"MMACs on Imagenette: S (with E) of {teacher / 1e6:.0f}", "aim", "elpv", "Imagenette")
-    return table(heads, lines)
+    heads = ("student", f"MMACs on Imagenette: S (with E) of {teacher / 1e6:.0f}", "aim", "data", "training", "keeps")
+    return table(heads, lines, left=(0, 3, 4))
 
 
 def _kinds(studies: dict[str, Rows], shown: Callable[[str, float], Row], crop_share: float) -> Sequence[Kind]:
     def elpv(recipe: str) -> list[tuple[str, Row]]:
-        rounds = (("", "elpv_detail"), ("four quarters", "elpv_folds"), ("again", "elpv_folds_again"))
-        return [(said, studies[study][recipe]) for said, study in (*rounds, ("two seeds", "elpv_folds_two_seeds"))]
+        rounds = (
+            (f"{ONE_QUARTER}, two seeds", "elpv_detail"),
+            (FOUR_QUARTERS, "elpv_folds"),
+            ("four quarters, anew ²", "elpv_folds_again"),
+        )
+        return [
+            (said, studies[study][recipe])
+            for said, study in (*rounds, ("three of these, two seeds ²", "elpv_folds_two_seeds"))
+        ]
 
     def classes(*trainings: tuple[str, str, str]) -> list[tuple[str, Row]]:
         return [(said, studies[f"imagenette{study}"][recipe]) for said, study, recipe in trainings]
@@ -85,15 +94,18 @@ def _kinds(studies: dict[str, Rows], shown: Callable[[str, float], Row], crop_sh
     def at_crop_share(name: str) -> str:
         return share(shown(name, crop_share)["retention"])
 
-    default = "the defaults, 30 epochs of fresh views ¹"
+    default, mixes = (
+        "**the defaults: 30 epochs of fresh views** ¹",
+        "30 epochs of fresh views, half of the batches mixed ¹",
+    )
     return (
         Kind("ratio 2, `keep_stem_resolution`", "100%", [], classes(("3 epochs", "_ratio2", "thumbnet_ratio2_fine_detail"))),
-        Kind("ratio 2", "100%", [("", studies["elpv_ratio2"][PLAIN])], classes(("", "_detail", "thumbnet_ratio2"))),
+        Kind("ratio 2", "100%", [(ONE_QUARTER, studies["elpv_ratio2"][PLAIN])], classes(("6 epochs", "_detail", "thumbnet_ratio2"))),
         Kind(
             "ratio 2 on bicubic thumbnails",
             "",
-            [("", studies["elpv_ratio2"]["bicubic_all"])],
-            classes(("", "_ratio2_bicubic", "bicubic_all_ratio2")),
+            [(ONE_QUARTER, studies["elpv_ratio2"]["bicubic_all"])],
+            classes(("6 epochs", "_ratio2_bicubic", "bicubic_all_ratio2")),
         ),
         Kind("ratio 4, `upsample` on bicubic thumbnails", "", [], classes(("3 epochs", "_whole_compute", "upsampled"))),
         Kind("ratio 4, `upsample`, `detail_decoder`", "", [], classes(("3 epochs", "_whole_compute", "thumbnet_upsampled"))),
@@ -102,9 +114,9 @@ def _kinds(studies: dict[str, Rows], shown: Callable[[str, float], Row], crop_sh
             "",
             elpv("bicubic_all_fine"),
             classes(
-                ("", "_first_layer", "bicubic_all_fine"),
+                ("6 epochs, two seeds", "_first_layer", "bicubic_all_fine"),
                 ("10 epochs", "_detail_long", "bicubic_all_fine"),
-                ("16", "_fine_long", "bicubic_all_fine"),
+                ("16 epochs", "_fine_long", "bicubic_all_fine"),
             ),
         ),
         Kind(
@@ -112,43 +124,44 @@ def _kinds(studies: dict[str, Rows], shown: Callable[[str, float], Row], crop_sh
             "97%",
             elpv(FINE),
             classes(
-                ("", "_first_layer", FINE),
+                ("6 epochs, two seeds", "_first_layer", FINE),
                 ("10 epochs", "_detail_long", FINE),
-                ("20, mixup", "_mixup", FINE),
-                ("4 at ratio 2, then 10", "_progressive", FINE),
+                ("20 epochs, mixup", "_mixup", FINE),
+                ("4 epochs at ratio 2, then 10", "_progressive", FINE),
                 (default, "_defaults_fine", FINE),
             ),
-            f"; 4 at ratio 2, then 10 ¹: {at_crop_share('crop_shares')}",
+            [("4 epochs at ratio 2, then 10 ¹", at_crop_share("crop_shares"))],
         ),
         Kind(
             "ratio 4, `detail_decoder`",
             "",
-            [("", studies["elpv_detail"]["thumbnet_detail"])],
-            classes(("", "_detail", "thumbnet_detail"), ("10 epochs", "_detail_long", "thumbnet_detail")),
+            [(ONE_QUARTER, studies["elpv_detail"]["thumbnet_detail"])],
+            classes(("6 epochs", "_detail", "thumbnet_detail"), ("10 epochs", "_detail_long", "thumbnet_detail")),
         ),
         Kind(
             "ratio 4, plain, `loss.em` 2",
             "93%",
-            [("", studies["elpv"][PLAIN]), ("four quarters", studies["elpv_folds"][PLAIN])],
+            [(f"{ONE_QUARTER}, three seeds", studies["elpv"][PLAIN]), (FOUR_QUARTERS, studies["elpv_folds"][PLAIN])],
             classes(
-                ("", "", PLAIN),
+                ("6 epochs", "", PLAIN),
                 ("24 epochs", "_long", PLAIN),
-                ("12 ¹", "_wider_views", PLAIN),
-                ("30 of fresh views ¹", "_defaults", PLAIN),
-                ("those with mixup ¹", "_defaults_mixup", PLAIN),
+                ("12 epochs ¹", "_wider_views", PLAIN),
+                ("30 epochs of fresh views ¹", "_defaults", PLAIN),
+                (mixes, "_defaults_mixup", PLAIN),
             ),
         ),
         Kind(
             "ratio 4, plain, `loss.em` 10, its default",
             "93%",
-            [("four quarters", studies["elpv_folds"][HEAVIER]), ("two, 30 epochs of fresh views", studies["elpv_fresh"][HEAVIER])],
+            [(FOUR_QUARTERS, studies["elpv_folds"][HEAVIER]), ("two quarters, 30 epochs of fresh views ²", studies["elpv_fresh"][HEAVIER])],
             classes(
-                ("12 ¹", "_wider_views", HEAVIER),
-                ("24, mixed views ¹", "_mixed_views", PLAIN),
+                ("12 epochs ¹", "_wider_views", HEAVIER),
+                ("24 epochs, mixed views ¹", "_mixed_views", PLAIN),
                 (default, "_defaults_heavier_em", HEAVIER),
-                ("those with mixup ¹", "_defaults_heavier_em_mixup", HEAVIER),
+                (mixes, "_defaults_heavier_em_mixup", HEAVIER),
             ),
         ),
+        Kind("ratio 4, plain, on bicubic thumbnails, `loss.em` 10", "", [], classes((default, "_defaults_bicubic", "bicubic_all"))),
     )  # fmt: skip
 
 

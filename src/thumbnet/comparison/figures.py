@@ -103,6 +103,7 @@ def _draw_points(axes: Axes, panel: Panel, results: Results) -> None:
                 costs, means, yerr=errors, fmt=mark, color=colour, markersize=6, capsize=3, label=_LEGEND[kind]
             )
     line = front([(cost, _mean(row)) for cost, row in placed if row.kind != "bound"])
+    line.append((max(cost for cost, _ in placed), line[-1][1]))  # what costs more and is no better lies below it
     axes.step(
         *zip(*line, strict=True),
         where="post",
