@@ -53,8 +53,12 @@ def formats_of(title: str) -> Callable[[dict[str, Any]], str]:
 
 
 def _formats(result: dict[str, Any]) -> str:
+    name, pixels = (
+        result["data"]["name"],
+        f"{result['thumbnail_side']} px thumbnails of {result['image_side']} px pictures",
+    )
     lines = [
-        f"ThumbNet on {result['data']['name']}: {result['thumbnail_side']} px thumbnails of {result['image_side']} px,",
+        f"ThumbNet on {name}: {pixels},",
         f"one run, {result['data']['pictures']:,} held-out pictures, trained without `thumbnail.codec_noise`.",
         "Beside it the teacher, as it is, on pictures in the same bytes: JPEG at full size, and shrunk and JPEG at",
         "quality 75.\n",

@@ -76,6 +76,17 @@ def test_the_plain_student_is_no_better_by_the_defaults_than_on_bicubic_thumbnai
     )
 
 
+def test_thumbnails_save_bytes_where_they_are_stored_with_loss() -> None:
+    photos = result("formats_imagenette")["formats"]
+    for form in ("png", "webp"):
+        assert 5_000 < photos[form]["thumbnail"]["bytes"] < 6_500
+        assert 0.98 < photos[form]["full_size"]["top1"] < 0.99
+    small = photos["webp:80"]
+    most = max(small[way]["top1"] for way in ("full_size", "shrunk"))
+    said = f"the plain student has {100 * small['thumbnail']['top1']:.1f}%, the teacher at most {100 * most:.1f}%"
+    assert said in " ".join(README.split())
+
+
 def test_a_larger_bicubic_thumbnail_for_the_same_compute() -> None:
     lost = row("imagenette_equal_compute", "thumbnet_fine_detail")["difference"]
     limits = f"[{-100 * lost['high']:.1f}, {-100 * lost['low']:.1f}]"
