@@ -56,10 +56,12 @@ PAIRS = (
     Pair("″", "solar cells, three of those quarters ² ³", "elpv_folds_two_seeds", FINE),
     Pair("″", f"{CELLS}", "elpv_detail", FINE),
     Pair("″", f"{CELLS}, Lite1 ³", "elpv_lite1", FINE),
+    Pair("″", "solar cells, one quarter, beside learned resizers ³", "elpv_fine_alternatives", FINE),
     Pair("finer, `detail_decoder`", CELLS, "elpv_detail", "thumbnet_detail", "bicubic_all_detail"),
     Pair("finer, `downscaler.start natural`", CELLS, "elpv", "thumbnet_fine"),
     Pair("plain", CELLS, "elpv", PLAIN, "bicubic_all"),
     Pair("″", QUARTERS, "elpv_folds", PLAIN, "bicubic_all"),
+    Pair("plain, `loss.em` 10, bicubic with 2", QUARTERS, "elpv_folds", HEAVIER, "bicubic_all"),
     Pair("plain, ratio 2", CELLS, "elpv_ratio2", PLAIN, "bicubic_all"),
     Pair("plain, the paper's downscaler", CELLS, "elpv", "thumbnet_paper", "bicubic_all"),
 )  # fmt: skip
