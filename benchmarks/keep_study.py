@@ -2,9 +2,9 @@
 
     python benchmarks/keep_study.py runs/solar elpv
 
-Copies runs/solar/comparison.json to benchmarks/results/study_elpv.json; `python benchmarks/write_results.py` then
-writes its table into docs/results.md. Which pictures each run answered rightly is kept with it, so that runs of later
-comparisons can be paired with these (`benchmarks/picture_answers.py`).
+Copies runs/solar/comparison.json, of `compare` or `sweep`, to benchmarks/results/study_elpv.json; `python
+benchmarks/write_results.py` then writes its table into docs/results.md. Which pictures each run answered rightly is
+kept with it, so that runs of later comparisons can be paired with these (`benchmarks/picture_answers.py`).
 """
 
 import argparse
@@ -27,10 +27,12 @@ def main() -> None:
     given = parser.parse_args()
     output = given.results / f"study_{given.name}.json"
     content = json.loads((given.study / "comparison.json").read_text())
-    output_folder = content["settings"]["output"]
+    settings = content["settings"]["train"] if "sweep" in content["settings"] else content["settings"]
+    output_folder = settings["output"]
     kept_as = Path("runs") / Path(output_folder).name if Path(output_folder).is_absolute() else output_folder
-    content["settings"]["output"] = str(kept_as)
-    content["settings"]["data"] = content["settings"]["data"] and Path(content["settings"]["data"]).name
+    settings["output"] = str(kept_as)
+    settings["data"] = settings["data"] and Path(settings["data"]).name
+    settings["teacher_weights"] = settings.get("teacher_weights") and without_folder(settings["teacher_weights"])
     # Tables are made while runs go on; the command that makes the runs as well is the same without this flag.
     command = content["command"].replace(" --train false", "").replace(output_folder, str(kept_as))
     content["command"] = " ".join(without_folder(word) for word in command.split())

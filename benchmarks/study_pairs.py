@@ -57,11 +57,13 @@ PAIRS = (
     Pair("″", f"{CELLS}", "elpv_detail", FINE),
     Pair("″", f"{CELLS}, Lite1 ³", "elpv_lite1", FINE),
     Pair("″", "solar cells, one quarter, beside learned resizers ³", "elpv_fine_alternatives", FINE),
+    Pair("″", f"{CELLS}, anew ³", "elpv_seeds", FINE),
     Pair("finer, `detail_decoder`", CELLS, "elpv_detail", "thumbnet_detail", "bicubic_all_detail"),
     Pair("finer, `downscaler.start natural`", CELLS, "elpv", "thumbnet_fine"),
     Pair("plain", CELLS, "elpv", PLAIN, "bicubic_all"),
     Pair("″", QUARTERS, "elpv_folds", PLAIN, "bicubic_all"),
     Pair("plain, `loss.em` 10, bicubic with 2", QUARTERS, "elpv_folds", HEAVIER, "bicubic_all"),
+    Pair("plain, `loss.em` 10", f"{CELLS}, anew ³", "elpv_seeds", PLAIN, "bicubic_all"),
     Pair("plain, ratio 2", CELLS, "elpv_ratio2", PLAIN, "bicubic_all"),
     Pair("plain, the paper's downscaler", CELLS, "elpv", "thumbnet_paper", "bicubic_all"),
 )  # fmt: skip
@@ -119,15 +121,24 @@ OTHERS = (
 )
 
 
-def learned_or_bicubic(studies: dict[str, Rows]) -> str:
-    """Every comparison that pairs a learned downscaler with a bicubic one."""
+def learned_or_bicubic(studies: dict[str, Rows], answers: Mapping[str, Any]) -> str:
+    """Every comparison that has a learned downscaler and a bicubic one.
+
+    Raises:
+        ValueError: If a study neither pairs the two nor keeps which pictures they answered rightly.
+    """
     lines = []
     for pair in PAIRS:
         ours, other = (studies[pair.study][name] for name in (pair.learned, pair.bicubic))
-        if ours["against"] != pair.bicubic:
+        if ours["against"] == pair.bicubic:
+            difference = ours["difference"]
+        elif pair.study in answers:
+            both = ((answers[pair.study], name) for name in (pair.learned, pair.bicubic))
+            difference = asdict(picture_answers.difference(*both))
+        else:
             raise ValueError(f"{pair.learned} of {pair.study} is paired with {ours['against']}, not {pair.bicubic}")
         seeds = len(ours["seeds"])
-        lines.append((pair.student, pair.training, seeds, top(ours), top(other), points(ours["difference"])))
+        lines.append((pair.student, pair.training, seeds, top(ours), top(other), points(difference)))
     return table(("student", "data, training", "seeds", "learned", "bicubic", "difference"), lines, left=(0, 1))
 
 

@@ -90,7 +90,7 @@ def known_so_far(results: Path) -> str:
         tables={
             "in_short": study_tables.in_short(studies, stored("ratio2", "webp:80", "bicubic_all_ratio2")["top1"]),
             "kept": study_tables.kept(studies, shown, TEACHERS_CROP_SHARE),
-            "learned_or_bicubic": study_pairs.learned_or_bicubic(studies),
+            "learned_or_bicubic": study_pairs.learned_or_bicubic(studies, answers),
             "beside_others": study_pairs.beside_others(
                 studies, read("study_imagenette_fine_others")["ours_ahead_by"]["thumbnet_fine_detail"], answers
             ),
