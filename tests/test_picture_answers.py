@@ -74,14 +74,22 @@ def test_other_pictures_or_other_labels_do_not_pair(answers: ModuleType, tmp_pat
         answers.of_study(tmp_path / "a")
 
 
+@pytest.mark.parametrize("kind", ["compare", "sweep"])
 def test_a_kept_study_holds_its_answers_and_no_path_of_the_machine(
-    answers: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kind: str,
+    answers: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     study, results = tmp_path / "runs" / "solar", tmp_path / "results"
     results.mkdir()
     write_run(study / "thumbnet-seed0", wrong={4})
     write_run(study / "bicubic-seed0", wrong={4, 5})
-    settings = {"output": str(study), "data": str(tmp_path / "pictures")}
+    settings: dict[str, object] = {"output": str(study), "data": str(tmp_path / "pictures")}
+    settings["teacher_weights"] = str(tmp_path / "teacher.safetensors")
+    if kind == "sweep":
+        settings = {"sweep": {"ratios": [2, 4]}, "train": settings}
     command = f"thumbnet compare a.yaml --data {tmp_path / 'pictures'} --output {study}"
     rows = [{"name": name, "kind": kind, "metric": {"mean": 1}} for name, kind in KINDS.items()]
     (study / "comparison.json").write_text(json.dumps({"settings": settings, "command": command, "rows": rows}))
