@@ -65,6 +65,7 @@ CELLS: tuple[tuple[str, Section], ...] = (
     ("study_elpv_lite1", study_of("Solar cells: EfficientNet-Lite1 as teacher and student, one quarter")),
     ("study_elpv_ratio2", study_of("Solar cells: ratio 2, 96 px thumbnails of 192 px images")),
     ("naturalness_elpv", naturalness_of("What naturalness costs on solar cells", "naturalness_elpv")),
+    ("naturalness_elpv_detail", naturalness_of("What naturalness costs on solar cells where detail is hidden", "naturalness_elpv_detail")),
     ("formats_elpv", solar_results.formats_of("What a stored thumbnail costs")),
     ("formats_elpv_noise", solar_results.formats_after_noise),
     ("elpv", solar_results.study),

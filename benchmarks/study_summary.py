@@ -84,6 +84,7 @@ def known_so_far(results: Path) -> str:
         over_trainings=study_pairs.over_trainings(studies),
         decoder=read("stored_thumbnails")["formats"]["png"],
         formats_elpv=read("formats_elpv")["formats"],
+        held={one["weight"]: one for one in read("naturalness_elpv_detail")["points"] if one["loss"] == "pm"},
         photos=read("formats_imagenette")["formats"],
         times=read("reading_and_answering"),
         not_run=_not_run(studies),
