@@ -133,8 +133,7 @@ def learned_or_bicubic(studies: dict[str, Rows], answers: Mapping[str, Any]) -> 
         if ours["against"] == pair.bicubic:
             difference = ours["difference"]
         elif pair.study in answers:
-            both = ((answers[pair.study], name) for name in (pair.learned, pair.bicubic))
-            difference = asdict(picture_answers.difference(*both))
+            difference = by_answers(answers, (pair.study, pair.learned), (pair.study, pair.bicubic))
         else:
             raise ValueError(f"{pair.learned} of {pair.study} is paired with {ours['against']}, not {pair.bicubic}")
         seeds = len(ours["seeds"])
@@ -175,8 +174,7 @@ def beside_others(studies: dict[str, Rows], ahead: Mapping[str, Any], answers: M
         mark = "" if other.study == OTHERS[-1].study else " ¹"
         difference = points(ahead[other.row]) if other.row in ahead else ""
         if mark and other.study in answers:
-            ours = answers[OTHERS[-1].study], FINE
-            difference = points(asdict(picture_answers.difference(ours, (answers[other.study], other.row))))
+            difference = points(by_answers(answers, (OTHERS[-1].study, FINE), (other.study, other.row)))
         lines.append((other.letter, other.thumbnails + mark, macs, size, colour, top(row), difference))
     heads = ("", "thumbnails, training", "MMACs: S (+ E)", "bytes", "ΔE", "top-1", "ThumbNet ahead by")
     return table(heads, lines, left=(0, 1))
@@ -198,12 +196,17 @@ def tried(studies: dict[str, Rows], answers: Mapping[str, Any]) -> str:
     return table(heads, lines, left=(0, 1, 2))
 
 
+def by_answers(answers: Mapping[str, Any], ours: tuple[str, str], other: tuple[str, str]) -> dict[str, float]:
+    """Ours minus another row, each a study and a recipe, of studies that keep which pictures they answered rightly."""
+    rows = ((answers[study], recipe) for study, recipe in (ours, other))
+    return asdict(picture_answers.difference(*rows))
+
+
 def _across(trial: Trial, answers: Mapping[str, Any]) -> str:
     """The difference of two rows of two comparisons; nothing if one does not keep its answers."""
     if not {trial.study, trial.other_study} <= answers.keys():
         return ""
-    ours, other = (answers[trial.study], trial.row), (answers[trial.other_study], trial.other)
-    return points(asdict(picture_answers.difference(ours, other)))
+    return points(by_answers(answers, (trial.study, trial.row), (trial.other_study, trial.other)))
 
 
 def _paired(ours: Row, other: Row) -> str:

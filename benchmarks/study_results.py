@@ -22,6 +22,12 @@ def top(row: dict[str, Any]) -> str:
     return f"{100 * row['metric']['mean']:.1f}%"
 
 
+def macs(row: Row) -> str:
+    """Of the student and, where there is one, of the downscaler, in millions."""
+    downscaler = f" (+ {row['downscaler_macs'] / 1e6:.1f})" if row["downscaler_macs"] else ""
+    return f"{row['student_macs'] / 1e6:.1f}{downscaler}"
+
+
 def seeds_of(row: dict[str, Any]) -> str:
     """How many, in words."""
     count = len(row["seeds"])
@@ -71,8 +77,6 @@ def _row(row: dict[str, Any]) -> str:
     name = f"**{row['name']}**" if row["kind"] == "ours" else row["name"]
     name += " (a bound)" if row["kind"] == "bound" else ""
     std = f" ± {100 * row['metric']['std']:.1f}" if row["metric"]["std"] is not None else ""
-    macs = f"{row['student_macs'] / 1e6:.1f}"
-    macs += f" (+ {row['downscaler_macs'] / 1e6:.1f})" if row["downscaler_macs"] else ""
     kept = f"{100 * row['retention']:.1f}%"
     if limits := row["retention_interval"]:
         kept += f" [{100 * limits['low']:.1f}, {100 * limits['high']:.1f}]"
@@ -85,7 +89,7 @@ def _row(row: dict[str, Any]) -> str:
     cells = (
         name,
         len(row["seeds"]) or "",
-        macs,
+        macs(row),
         f"{100 * row['metric']['mean']:.1f}{std}",
         kept,
         size,
@@ -107,12 +111,10 @@ def sweep_of(title: str) -> Callable[[dict[str, Any]], str]:
             "| --- | ---: | ---: | ---: | ---: | ---: |",
         ]
         for row in result["rows"]:
-            macs = f"{row['student_macs'] / 1e6:.1f}"
-            macs += f" (+ {row['downscaler_macs'] / 1e6:.1f})" if row["downscaler_macs"] else ""
             taken = f"{row['latency_ms']:.1f}" if row["latency_ms"] else ""
             drop = points(row["drop"]) if row["drop"] else ""
             size = f"{row['picture_bytes']:,.0f}" if row["picture_bytes"] else ""
-            lines.append(f"| {' | '.join((row['name'], macs, taken, top(row), drop, size))} |")
+            lines.append(f"| {' | '.join((row['name'], macs(row), taken, top(row), drop, size))} |")
         return "\n".join([*lines, "", f"{result['recommendation']['reason']}\n"])
 
     return sweep

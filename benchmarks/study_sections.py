@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import format_results
 import solar_results
 from study_results import crop_shares, naturalness_of, stored_thumbnails_of, study_of, sweep_of
 
@@ -41,7 +42,7 @@ IMAGENETTE: tuple[tuple[str, Section], ...] = (
     ("study_imagenette_defaults", study_of("Imagenette: plain student, 30 epochs of fresh views, `loss.em` 2", EM_2)),
     ("study_imagenette_defaults_mixup", study_of("Imagenette: plain student, 30 epochs of fresh views, half of the batches mixed, `loss.em` 2", EM_2)),
     ("study_imagenette_defaults_heavier_em", study_of("Imagenette: plain student by the defaults, 30 epochs of fresh views, `loss.em` 10")),
-    ("formats_imagenette", solar_results.formats_of("Imagenette: what a stored thumbnail of that student costs")),
+    ("formats_imagenette", format_results.formats_of("Imagenette: what a stored thumbnail of that student costs")),
     ("study_imagenette_defaults_heavier_em_mixup", study_of("Imagenette: plain student by the defaults, half of the batches mixed")),
     ("study_imagenette_defaults_bicubic", study_of("Imagenette: plain student on bicubic thumbnails by the defaults, 30 epochs of fresh views")),
     ("study_imagenette_defaults_fine", study_of("Imagenette: finer student by the defaults, 30 epochs of fresh views")),
@@ -66,7 +67,7 @@ CELLS: tuple[tuple[str, Section], ...] = (
     ("study_elpv_ratio2", study_of("Solar cells: ratio 2, 96 px thumbnails of 192 px images")),
     ("naturalness_elpv", naturalness_of("What naturalness costs on solar cells", "naturalness_elpv")),
     ("naturalness_elpv_detail", naturalness_of("What naturalness costs on solar cells where detail is hidden", "naturalness_elpv_detail")),
-    ("formats_elpv", solar_results.formats_of("What a stored thumbnail costs")),
-    ("formats_elpv_noise", solar_results.formats_after_noise),
+    ("formats_elpv", format_results.formats_of("What a stored thumbnail costs")),
+    ("formats_elpv_noise", format_results.formats_after_noise),
     ("elpv", solar_results.study),
 )  # fmt: skip

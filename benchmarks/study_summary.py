@@ -1,13 +1,11 @@
 """What the studies say together: renders findings.md.jinja, which opens docs/results.md, from the studies' JSON."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-import picture_answers
 import study_pairs
 import study_tables
 from study_results import Rows, points, share, share_kept, top
@@ -65,8 +63,8 @@ def known_so_far(results: Path) -> str:
 
     def across(ours: str, other: str) -> dict[str, float]:
         """Ours minus another row, each as STUDY:ROW, of two comparisons that keep their answers."""
-        rows = [((answers[study], name)) for study, name in (one.split(":") for one in (ours, other))]
-        return asdict(picture_answers.difference(*rows))
+        (study, recipe), (other_study, other_recipe) = (one.split(":") for one in (ours, other))
+        return study_pairs.by_answers(answers, (study, recipe), (other_study, other_recipe))
 
     page = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     page.filters.update(FILTERS)

@@ -63,3 +63,13 @@ def test_no_name_stands_on_another_where_many_rows_cost_the_same() -> None:
     for one, box in enumerate(boxes):
         assert axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
         assert not box.count_overlaps(boxes[:one] + boxes[one + 1 :])
+
+
+@pytest.mark.parametrize(("kind", "said"), [("ours", {"ours", "alternatives"}), ("alternative", {"students"})])
+def test_rows_are_alternatives_only_where_a_row_is_ours(kind: str, said: set[str]) -> None:
+    first = Row(name="a", kind="alternative", metric=spread([0.5]), student_macs=10)
+    rows = (first, replace(first, name="b", kind=kind))
+    axes = Figure().subplots()
+    panel = Panel(label="MACs", cost=lambda row: row.student_macs)
+    figures._draw_points(axes, panel, Results(metric="top1", paired_on="top1", pictures=3, rows=rows))
+    assert set(axes.get_legend_handles_labels()[1]) - {"nothing cheaper is better"} == said

@@ -94,13 +94,14 @@ def _draw(results: Results, panels: Sequence[Panel]) -> bytes:
 
 def _draw_points(axes: Axes, panel: Panel, results: Results) -> None:
     placed = _placed(panel, results)
+    legend = _LEGEND if any(row.kind == "ours" for _, row in placed) else _LEGEND | {"alternative": "students"}
     for kind, (mark, colour) in _MARKS.items():
         chosen = [(cost, row) for cost, row in placed if row.kind == kind]
         if chosen:
             costs, means = [cost for cost, _ in chosen], [_mean(row) for _, row in chosen]
             errors = [row.metric.std or 0.0 if row.metric else 0.0 for _, row in chosen]
             axes.errorbar(
-                costs, means, yerr=errors, fmt=mark, color=colour, markersize=6, capsize=3, label=_LEGEND[kind]
+                costs, means, yerr=errors, fmt=mark, color=colour, markersize=6, capsize=3, label=legend[kind]
             )
     line = front([(cost, _mean(row)) for cost, row in placed if row.kind != "bound"])
     line.append((max(cost for cost, _ in placed), line[-1][1]))  # what costs more and is no better lies below it
