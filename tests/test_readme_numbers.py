@@ -11,10 +11,11 @@ from benchmark_scripts import script
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def result(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return content
 
 
@@ -88,6 +89,27 @@ def test_thumbnails_save_bytes_where_they_are_stored_with_loss() -> None:
     most = max(small[way]["top1"] for way in ("full_size", "shrunk"))
     said = f"the plain student has {100 * small['thumbnail']['top1']:.1f}%, the teacher at most {100 * most:.1f}%"
     assert said in " ".join(README.split())
+
+
+def test_how_many_bytes_hidden_detail_costs() -> None:
+    times = []
+    for study in ("stored_thumbnails_fine", "stored_thumbnails_elpv"):
+        runs = result(study)["formats"]["webp"]["runs"]
+        learned, bicubic = (next(run for name, run in runs.items() if word in name) for word in ("thumbnet", "bicubic"))
+        times.append(learned["bytes"] / bicubic["bytes"])
+    said = f"{times[0]:.1f} times those of bicubic thumbnails on Imagenette, {times[1]:.1f} times on smooth solar cells"
+    assert said in " ".join(README.split())
+
+
+def test_how_long_an_answer_and_a_training_take() -> None:
+    measured = result("reading_and_answering")["milliseconds"]
+    plain, finer = (measured["read png"] + measured[name] for name in ("bicubic_all", "bicubic_all_fine"))
+    teacher = measured["read pictures"] + measured["teacher"]
+    text = " ".join(README.split())
+    assert f"takes {plain:.1f} ms, with finer features {finer:.1f}; the teacher takes {teacher:.1f} ms" in text
+    trainings = RESULTS.glob("study_imagenette_defaults*.json")
+    hours = [json.loads(path.read_text())["hours"] for path in trainings]
+    assert f"takes {min(hours):.1f} to {max(hours):.1f} hours for Imagenette's" in text
 
 
 def test_a_larger_bicubic_thumbnail_for_the_same_compute() -> None:
