@@ -14,6 +14,24 @@ adapter of the family in `networks/adapters.py`.
 `thumbnet info --teacher NAME --ratio 4` prints costs and features at a teacher's own side.
 """
 
+HUGGING_FACE = """
+## What models of Hugging Face see
+
+What a model's image processor says is taken over: which side is resized and by which filter, what is cut out, how
+levels are scaled and normalised, EfficientNet's second division too. MobileViT takes blue, green, red: its first layer
+is turned round when its own weights are loaded. `tests/networks/test_image_processors.py` compares every value with the
+processors of ViT, Swin, DeiT, SigLIP, ConvNeXt, ResNet, RegNet, CLIP, BiT, DINOv2, EfficientNet, MobileViT, MobileNet,
+PVT, LeViT, PoolFormer, BEiT and SegFormer that resize by Pillow. Two things remain:
+
+- Processors that resize by torchvision round a level otherwise, now and then two, of 255.
+- Where what is left beside the cut is odd, these processors put the smaller half first. ThumbNet, timm and torchvision
+  round to the even half: for one picture in four the cut is one pixel beside.
+
+What ThumbNet cannot show is refused in one line: processors that do not resize, that leave pictures oblong (TextNet,
+Donut), cut before they resize (Perceiver), or give no picture (ImageGPT, SigLIP 2). Each is shown one picture when its
+model is loaded, so that a step nobody said (PP-LCNet swaps colours) is found.
+"""
+
 
 def page_of(result: dict[str, Any], ratios: Sequence[int], names: Sequence[str]) -> str:
     """The page; `names` are those of the options."""
@@ -36,7 +54,7 @@ def page_of(result: dict[str, Any], ratios: Sequence[int], names: Sequence[str])
         options = (_option(found["options"][name]) for name in names)
         cells = (f"{found['parameters']['teacher']:,}", _parameters(found), f"`{found['layer']}`", *sizes, *options)
         lines.append(f"| `{row['teacher']}` | {' | '.join(cells)} |")
-    lines += ["", "## What is said", ""]
+    lines += [HUGGING_FACE, "## What is said", ""]
     for row in result["rows"]:
         for ratio in ratios:
             lines += [f"- `{row['teacher']}`, ratio {ratio}: {said}" for said in _said(row["ratios"][str(ratio)])]

@@ -1,7 +1,8 @@
 """A name becomes a classifier. Nothing here downloads anything."""
 
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import timm
@@ -9,8 +10,9 @@ import torch
 from torch import nn
 from torchvision import models
 
-from thumbnet.errors import NetworkError
-from thumbnet.networks.architectures import build_classifier, replace_head
+from thumbnet.data import samples
+from thumbnet.errors import CheckpointError, NetworkError
+from thumbnet.networks.architectures import TRUSTED_FACTORIES, build_classifier, replace_head, require_trust
 
 FactoryModule = Callable[[str], str]
 FACTORIES = """
@@ -194,3 +196,20 @@ def test_a_head_with_the_right_number_of_classes_keeps_its_weights() -> None:
 def test_a_network_without_a_head_is_told_to_take_num_classes(network: nn.Module) -> None:
     with pytest.raises(NetworkError, match="give a factory that takes num_classes"):
         replace_head(network, 5)
+
+
+def test_every_network_among_the_packages_samples_is_trusted_and_nothing_else_is() -> None:
+    own = {
+        f"{samples.__name__}:{name}"
+        for name, function in inspect.getmembers(samples, inspect.isfunction)
+        if not name.startswith("_") and get_type_hints(function).get("return") is nn.Module
+    }
+    assert f"{samples.__name__}:efficientnet_lite1" in own
+    assert set(TRUSTED_FACTORIES) == own
+    for name in own:
+        require_trust(name, allow_code=False, where="bundle")
+    for name in ("thumbnet.data.samples:open_elpv", "somewhere.else:efficientnet_lite0"):
+        with pytest.raises(
+            CheckpointError, match=r"bundle names the factory .*; if you trust it, give allow_code=True"
+        ):
+            require_trust(name, allow_code=False, where="bundle")

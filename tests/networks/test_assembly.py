@@ -25,6 +25,17 @@ def conv(inputs, outputs):
 def four_classes(pretrained=False):
     return nn.Sequential(conv(3, 8), conv(8, 16), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4))
 
+class TwoHeads(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.first, self.second = nn.Linear(3, classes), nn.Linear(3, classes)
+
+    def forward(self, image):
+        return self.first(image.mean(dim=(2, 3))) + self.second(image.mean(dim=(2, 3)))
+
+def two_heads(num_classes=4):
+    return TwoHeads(num_classes)
+
 class ThreeStages(nn.Module):
     def __init__(self):
         super().__init__()
@@ -169,9 +180,9 @@ def test_teacher_training_feeds_the_image_itself_to_the_whole_classifier(factori
     assert all(parameter.requires_grad for parameter in assembly.pair.student.parameters())
 
 
-def labelled_weights(factories: str, tmp_path: Path) -> Path:
+def labelled_weights(factories: str, tmp_path: Path, factory: str = "four_classes") -> Path:
     """A file of the teacher's weights that says what its four outputs are."""
-    network = assemble(settings(factories), CLASSES, tap_features=False).teacher.tapped.network
+    network = assemble(settings(factories, factory), CLASSES, tap_features=False).teacher.tapped.network
     file = tmp_path / "teacher.safetensors"
     save_file(network.state_dict(), file, metadata={LABELS_KEY: json.dumps(CLASSES)})
     return file
@@ -189,6 +200,13 @@ def test_a_teacher_of_many_classes_is_cut_to_those_of_the_data(factories: str, t
     torch.testing.assert_close(cut.teacher(image)[0], whole.teacher(image)[0][:, [2, 0]])
     student, teacher = cut.pair.student.network.state_dict(), cut.teacher.tapped.network.state_dict()
     assert all(torch.equal(values, teacher[name]) for name, values in student.items())
+
+
+def test_a_teacher_with_a_head_that_is_not_found_is_not_cut(factories: str, tmp_path: Path) -> None:
+    weights = str(labelled_weights(factories, tmp_path, "two_heads"))
+    chosen = settings(factories, "two_heads", teacher_weights=weights, teacher_classes="data")
+    with pytest.raises(NetworkError, match=r"teacher cannot run .*several heads, a factory that takes num_classes"):
+        assemble(chosen, ("cat", "ant"), tap_features=False)
 
 
 def test_the_datas_order_is_kept_where_all_classes_are(factories: str, tmp_path: Path) -> None:

@@ -4,15 +4,20 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch import nn
 
 from thumbnet import ThumbNet
 from thumbnet.config import TrainSettings
+from thumbnet.data.preprocessing import normalise, picture_to_image, working_view
 from thumbnet.errors import NetworkError
 from thumbnet.networks.architectures import build_classifier
 from thumbnet.networks.assembly import assemble
-from thumbnet.networks.hugging_face import preprocessing_of
+from thumbnet.networks.hugging_face import take_rgb
+from thumbnet.networks.taps import trace_layers
 
 transformers = pytest.importorskip("transformers")
 SMALL = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
@@ -87,6 +92,62 @@ def test_the_makers_weights_labels_and_preprocessing_are_taken_over(tmp_path: Pa
     assert (found.preprocessing.mean, found.preprocessing.std) == ((0.5,) * 3, (0.25,) * 3)
 
 
+def save_mobilevit(folder: Path) -> Path:
+    """A model that its image processor shows blue, green, red."""
+    torch.manual_seed(0)
+    config = transformers.MobileViTConfig(
+        image_size=64, hidden_sizes=[8, 12, 16], neck_hidden_sizes=[4, 4, 8, 8, 8, 8, 16], num_labels=2
+    )
+    model = transformers.AutoModelForImageClassification.from_config(config)
+    nn.init.normal_(model.mobilevit.conv_stem.convolution.weight)
+    model.save_pretrained(folder)
+    processor = {"size": {"shortest_edge": 72}, "crop_size": {"height": 64, "width": 64}, "do_flip_channel_order": True}
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps({**processor, "image_processor_type": "MobileViTImageProcessor"})
+    )
+    return folder
+
+
+def test_a_network_that_its_makers_show_blue_green_red_sees_the_same_in_red_green_blue(tmp_path: Path) -> None:
+    folder = save_mobilevit(tmp_path)
+    levels = np.random.default_rng(0).integers(0, 256, (72, 96, 3), dtype=np.uint8)
+    picture = Image.fromarray(levels)
+    shown = transformers.AutoImageProcessor.from_pretrained(folder)(picture, return_tensors="pt")["pixel_values"]
+    original = transformers.AutoModelForImageClassification.from_pretrained(folder).eval()
+
+    found = build_classifier(str(folder), "pretrained")
+    assert found.preprocessing is not None
+    image = picture_to_image(working_view(picture, found.preprocessing)).unsqueeze(0)
+    seen = normalise(image, found.preprocessing.mean, found.preprocessing.std)
+    network = found.network.eval()
+    # What comes behind the first layer hardly depends on the picture in a network that nobody trained.
+    answer, expected = network.get_submodule("model.mobilevit.conv_stem")(seen), original.mobilevit.conv_stem(shown)
+    torch.testing.assert_close(answer, expected, rtol=0, atol=1e-5)
+    assert not torch.allclose(original.mobilevit.conv_stem(seen), expected, rtol=0, atol=1e-3)
+    assert torch.equal(original.classifier.weight, network.get_submodule("model.classifier").weight)
+
+
+def test_a_network_whose_colours_cannot_be_swapped_is_refused() -> None:
+    two = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1), nn.Conv2d(3, 4, 1))
+    with pytest.raises(NetworkError, match="2 of its convolutions take three channels, not one; give a") as said:
+        take_rgb(two, "hf/some")
+    assert "\n" not in str(said.value)
+
+
+def test_an_image_processor_that_thumbnet_cannot_follow_is_refused_by_name(tmp_path: Path) -> None:
+    folder = save_model(tmp_path)
+    content = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").write_text(json.dumps({**content, "do_resize": False}))
+    with pytest.raises(NetworkError, match=f"teacher: {folder}'s ViTImageProcessor does not resize pictures; change"):
+        build_classifier(str(folder), "pretrained")
+
+
+def test_a_model_without_an_image_processor_says_nothing_of_its_pictures(tmp_path: Path) -> None:
+    folder = save_model(tmp_path)
+    (folder / "preprocessor_config.json").unlink()
+    assert build_classifier(str(folder), "pretrained").preprocessing is None
+
+
 def test_labels_that_nobody_named_are_no_labels(tmp_path: Path) -> None:
     assert build_classifier(str(save_model(tmp_path, labels=None)), "random").label_sets == ()
 
@@ -102,25 +163,6 @@ def test_random_is_not_pretrained(tmp_path: Path) -> None:
     random = build_classifier(str(tmp_path), "random").network
     trained = build_classifier(str(tmp_path), "pretrained").network
     assert not torch.equal(next(random.parameters()), next(trained.parameters()))
-
-
-@pytest.mark.parametrize(
-    ("processor", "side", "share"),
-    [
-        (
-            {"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}, "do_center_crop": True},
-            224,
-            0.875,
-        ),
-        ({"size": {"height": 224, "width": 224}}, 224, 1.0),
-        ({"size": 384}, 384, 1.0),
-        ({"size": {"shortest_edge": 224}, "crop_pct": 0.9}, 224, 0.9),
-    ],
-)
-def test_every_way_to_write_a_side_is_understood(processor: dict[str, object], side: int, share: float) -> None:
-    found = preprocessing_of(processor)
-    assert found is not None
-    assert (found.image_side, found.crop_share) == (side, share)
 
 
 def test_without_transformers_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,3 +193,10 @@ def test_a_configuration_that_makes_no_network_is_one_line(change: dict[str, obj
     with pytest.raises(NetworkError, match="teacher: hf/a/b ") as caught:
         build_classifier("hf/a/b", "random", config={**TINY, **change})
     assert "\n" not in str(caught.value)
+
+
+def test_registers_are_no_part_of_the_map() -> None:
+    config = {"model_type": "dinov2_with_registers", **SMALL, "image_size": 32, "patch_size": 8, "num_labels": 2}
+    network = build_classifier("hf/a/b", "random", config=config).network
+    traces = {trace.name: trace for trace in trace_layers(network, 16)}  # four patches beside five other tokens
+    assert traces["model.dinov2_with_registers"].shape == (24, 2, 2)

@@ -3,12 +3,20 @@
 import copy
 
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from thumbnet.errors import NetworkError
-from thumbnet.networks.taps import EMBEDDING, TappedNetwork, default_layers, embedding_width, trace_layers
+from thumbnet.networks.taps import (
+    EMBEDDING,
+    TappedNetwork,
+    default_layers,
+    early_layer_warning,
+    embedding_width,
+    trace_layers,
+)
 
 
 def test_tapped_network_gives_logits_and_the_named_layers(tiny_classifier: nn.Module) -> None:
@@ -135,6 +143,37 @@ def test_default_layer_without_stages_is_the_last_with_a_height_and_width() -> N
 def test_a_network_without_spatial_features_has_no_default_layer() -> None:
     with pytest.raises(NetworkError, match=r"no spatial features; set --loss\.fm 0"):
         default_layers(trace_layers(nn.Sequential(nn.Flatten(), nn.Linear(48, 2)), 4))
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "shape"),
+    [
+        ("xcit_nano_12_p16_224", "blocks.11", (128, 7, 7)),  # not its positions, which are the same for every picture
+        ("mvitv2_tiny", "stages.3", (768, 4, 4)),  # not what its attention computes inside
+    ],
+)
+def test_default_layer_of_transformers_without_sizes_is_their_last_block(
+    name: str, layer: str, shape: tuple[int, ...]
+) -> None:
+    network = timm.create_model(name, num_classes=2)
+    traces = trace_layers(network, 112)
+    assert default_layers(traces) == (layer,)
+    assert next(trace.shape for trace in traces if trace.name == layer) == shape
+    assert early_layer_warning(network, traces, layer) is None
+
+
+def test_a_map_that_is_not_square_is_no_default_layer() -> None:
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Upsample(size=(2, 8)), nn.Flatten(), nn.Linear(64, 2))
+    assert default_layers(trace_layers(layers, 8)) == ("0",)
+
+
+def test_a_network_that_goes_on_with_tokens_is_warned_of() -> None:
+    network = timm.create_model("pit_ti_224", num_classes=2)
+    traces = trace_layers(network, 224)
+    (layer,) = default_layers(traces)
+    warning = early_layer_warning(network, traces, layer)
+    assert warning is not None
+    assert "set --loss.fm 0, or name another with --feature_mapping.layers" in warning
 
 
 def test_the_embedding_is_what_the_last_layer_sees() -> None:

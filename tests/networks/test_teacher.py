@@ -94,6 +94,21 @@ def test_a_side_that_the_teacher_cannot_take_is_named() -> None:
     assert network.training
 
 
+def test_heads_that_disagree_about_the_number_of_classes_are_the_factorys_to_mend() -> None:
+    class TwoHeads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(3, 1000), nn.Linear(3, 7)
+
+        def forward(self, image: Tensor) -> Tensor:
+            logits: Tensor = self.first(image.mean(dim=(2, 3))) + self.second(image.mean(dim=(2, 3)))
+            return logits
+
+    advice = "give --image-side, or, if it has several heads, a factory that takes num_classes"
+    with pytest.raises(NetworkError, match=rf"teacher cannot run at 8×8 px \(.*\(1000\).*\(7\).*\); {advice}"):
+        count_classes(TwoHeads(), 8)
+
+
 def test_a_network_whose_output_is_no_row_of_logits_is_refused() -> None:
     class Named(nn.Module):
         def forward(self, image: Tensor) -> dict[str, Tensor]:

@@ -43,10 +43,11 @@ def channels_last(network: nn.Module, output: object, batch: int) -> Tensor | No
     return output if output.shape[2] == output.shape[3] else None
 
 
-def tokens(network: nn.Module, output: object, batch: int) -> Tensor | None:
+def tokens(network: nn.Module, output: object, batch: int, prefix: int | None = None) -> Tensor | None:
     """A layer's output `[batch, prefix + height · width, channels]` as a map; class tokens come first and are cut off.
 
-    A layer that gives a map already, such as the patch embedding's convolution, is left as it is.
+    A layer that gives a map already, such as the patch embedding's convolution, is left as it is. Without `prefix` it
+    is what the network says, or what is left of the largest square.
     """
     if not isinstance(output, Tensor) or output.shape[0] != batch:
         return None
@@ -54,8 +55,8 @@ def tokens(network: nn.Module, output: object, batch: int) -> Tensor | None:
         return output if output.shape[2] == output.shape[3] else None
     if output.dim() != 3:
         return None
-    # Inputs are square, and there are never enough prefix tokens to fill the next larger square.
-    prefix = getattr(network, "num_prefix_tokens", output.shape[1] - math.isqrt(output.shape[1]) ** 2)
+    if prefix is None:
+        prefix = getattr(network, "num_prefix_tokens", output.shape[1] - math.isqrt(output.shape[1]) ** 2)
     side = math.isqrt(output.shape[1] - prefix) if output.shape[1] > prefix else 0
     if side * side != output.shape[1] - prefix or not side:
         return None
@@ -108,6 +109,8 @@ def _timm_adapter_for(network: nn.Module) -> Adapter:
         return TIMM_POSITIONS
     if hasattr(network, "set_input_size"):
         return TIMM_SIZED
+    if hasattr(network, "num_prefix_tokens"):
+        return TIMM_TOKENS
     if last:
         return CHANNELS_LAST
     return TIMM_TWO_HEADS if hasattr(network, "set_distilled_training") else PLAIN
@@ -170,7 +173,14 @@ def _hugging_face_map(network: nn.Module, output: object, batch: int) -> Tensor 
     """Maps, tokens, or the first of several outputs."""
     if isinstance(output, tuple) and output:
         output = output[0]
-    return tokens(network, getattr(output, "last_hidden_state", output), batch)
+    # Four registers and a class token beside 2 × 2 patches would fill a square of 3 × 3.
+    registers = getattr(cast(HuggingFaceClassifier, network).model.config, "num_register_tokens", 0)
+    return tokens(network, getattr(output, "last_hidden_state", output), batch, 1 + registers if registers else None)
+
+
+def _patch_tokens(network: nn.Module, output: object, batch: int) -> Tensor | None:
+    """Tokens of patches alone, by themselves or before their sides: class tokens join behind the blocks of patches."""
+    return tokens(network, output[0] if isinstance(output, tuple) and output else output, batch, prefix=0)
 
 
 PLAIN = Adapter(name="as it is")
@@ -188,6 +198,7 @@ TIMM_WINDOWS = Adapter(
     name="windows and their tables resized, features read channels last", resize=_resize_timm, as_map=channels_last
 )
 TIMM_SIZED = Adapter(name="sizes built in are set anew", prepare=_one_answer, resize=_resize_timm)
+TIMM_TOKENS = Adapter(name="tokens read as maps", as_map=_patch_tokens)
 TIMM_TWO_HEADS = Adapter(name="both heads' mean", prepare=_one_answer)
 HUGGING_FACE = Adapter(
     name="tokens read as maps, positions interpolated, where it has any",
@@ -197,17 +208,43 @@ HUGGING_FACE = Adapter(
 
 
 def head_names(network: nn.Module) -> list[str]:
-    """Names of the last linear or convolution layer of each head: one, or two of a distilled network; empty if none."""
+    """Names of the last linear or convolution layer of each head, the main one first; empty if there is none."""
     named = {id(module): name for name, module in network.named_modules()}
-    heads = cast(Any, network).get_classifier() if hasattr(network, "get_classifier") else None
-    parts = list(heads) if isinstance(heads, tuple) else [network]
-    if isinstance(network, HuggingFaceClassifier) and hasattr(network.model, "distillation_classifier"):
-        parts = [network.model.cls_classifier, network.model.distillation_classifier]
     found = []
-    for part in parts:
-        layers = [module for module in part.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    for part in _heads(network):
+        layers = _layers(part)
         found += [named[id(layers[-1])]] if layers else []
     return found
+
+
+def _layers(part: nn.Module) -> list[nn.Module]:
+    return [module for module in part.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+
+
+def _heads(network: nn.Module) -> list[nn.Module]:
+    """The parts whose answers become one; of a network with one head all of it, in which the last layer is the head.
+
+    Empty if the network itself says that it has none, as timm's that were trained without classes do.
+    """
+    if isinstance(network, HuggingFaceClassifier):
+        distilled = (("cls_classifier", "distillation_classifier"), ("classifier", "classifier_distill"))
+        pairs = [names for names in distilled if all(hasattr(network.model, name) for name in names)]
+        return [getattr(network.model, name) for name in pairs[0]] if pairs else [network]
+    if not hasattr(network, "get_classifier"):
+        return [network]
+    given = cast(Any, network).get_classifier()
+    heads: list[nn.Module] = []
+    for part in given if isinstance(given, tuple) else (given,):
+        if isinstance(part, nn.ModuleList):
+            heads += reversed(part)  # one a stage or branch: the last has seen the most
+        else:
+            heads += [part.head, part.head_dist] if hasattr(part, "head_dist") else [part]
+    # What VOLO's answers for single patches add to its answer for the whole.
+    extra = getattr(network, "aux_head", None)
+    heads += [extra] if isinstance(extra, nn.Module) else []
+    if not any(_layers(head) for head in heads):
+        return []
+    return heads if len(heads) > 1 else [network]
 
 
 def fit_to_side(network: nn.Module, side: int) -> None:

@@ -32,7 +32,7 @@ Start = Literal["pretrained", "random"]
 HEAD_STD = 0.01
 IMAGENET_CLASSES = 1000
 # Ours, so a bundle that names them runs no stranger's code.
-TRUSTED_FACTORIES = ("thumbnet.data.samples:efficientnet_lite0",)
+TRUSTED_FACTORIES = ("thumbnet.data.samples:efficientnet_lite0", "thumbnet.data.samples:efficientnet_lite1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +104,10 @@ def require_trust(name: str, allow_code: bool, where: str) -> None:
 
 
 def replace_head(network: nn.Module, classes: int) -> bool:
-    """Gives a network a new last layer with `classes` outputs, if it has another number; a network of two heads two.
+    """Gives a network, or each of its heads, a new last layer with `classes` outputs, if it has another number.
 
-    The new weights are small, so that training starts from an even answer instead of a loud wrong one.
+    The new weights are small, so that training starts from an even answer instead of a loud wrong one. A network of
+    timm's that was trained without classes gets its first head.
 
     Returns:
         Whether there is anything new.
@@ -114,10 +115,12 @@ def replace_head(network: nn.Module, classes: int) -> bool:
     Raises:
         NetworkError: If no last linear or 1×1 convolution layer is found.
     """
-    heads = head_names(network)
-    if not heads:
-        raise NetworkError("teacher: no linear layer to replace; give a factory that takes num_classes")
-    replaced = [_replace_layer(network, name, classes) for name in heads]
+    if not head_names(network) and hasattr(network, "reset_classifier"):
+        cast(Any, network).reset_classifier(classes)
+        for name in _heads_of(network):
+            _quieten(cast(Any, network.get_submodule(name)))
+        return True
+    replaced = [_replace_layer(network, name, classes) for name in _heads_of(network)]
     return any(replaced)
 
 
@@ -125,13 +128,13 @@ def keep_outputs(network: nn.Module, outputs: Sequence[int]) -> None:
     """Cuts a classifier in place to some of its outputs: the answers to those stay what they were.
 
     Args:
-        network: A classifier whose last layer, or each of two, is linear or a 1×1 convolution.
+        network: A classifier whose last layer, or that of each head, is linear or a 1×1 convolution.
         outputs: Which ones to keep, in their new order.
 
     Raises:
         NetworkError: If no such layer is found.
     """
-    heads = {name: network.get_submodule(name) for name in head_names(network)}
+    heads = {name: network.get_submodule(name) for name in _heads_of(network)}
     replace_head(network, len(outputs))
     chosen = torch.tensor(outputs)
     for name, old in heads.items():
@@ -141,6 +144,18 @@ def keep_outputs(network: nn.Module, outputs: Sequence[int]) -> None:
             _set_layer(network, name, new)
         kept = {key: value[chosen] for key, value in old.state_dict().items()}
         new.load_state_dict(kept)
+
+
+def _heads_of(network: nn.Module) -> list[str]:
+    heads = head_names(network)
+    if not heads:
+        raise NetworkError("teacher: no linear layer to replace; give a factory that takes num_classes")
+    return heads
+
+
+def _quieten(layer: nn.Linear | nn.Conv2d) -> None:
+    nn.init.normal_(layer.weight, std=HEAD_STD)
+    nn.init.zeros_(cast(Tensor, layer.bias))
 
 
 def _replace_layer(network: nn.Module, name: str, classes: int) -> bool:
@@ -159,8 +174,7 @@ def _replace_layer(network: nn.Module, name: str, classes: int) -> bool:
                 f"teacher: its last layer '{name}' is no classifier; give a factory that takes num_classes"
             )
         new = nn.Conv2d(convolution.in_channels, classes, kernel_size=1)
-    nn.init.normal_(new.weight, std=HEAD_STD)
-    nn.init.zeros_(cast(Tensor, new.bias))
+    _quieten(new)
     _set_layer(network, name, new)
     return True
 

@@ -19,17 +19,19 @@ from thumbnet.networks.first_layers import first_layers, reads_detail
 from thumbnet.networks.multi_resolution import other_sides
 from thumbnet.networks.pair import Pair
 from thumbnet.networks.space_to_depth import start_at_finer_pixels, statistics_of, widen_first_layer
+from thumbnet.networks.stored_classifier import Sides, load_classifier, load_classifier_of
 from thumbnet.networks.student import StudentFit, build_student, padding_warning
 from thumbnet.networks.student_start import start_student
 from thumbnet.networks.taps import (
     EMBEDDING,
     TappedNetwork,
     default_layers,
+    early_layer_warning,
     embedding_width,
     trace_layers,
 )
 from thumbnet.networks.teacher import Teacher, check_classes, count_classes
-from thumbnet.networks.weights import fits_file, load_weights, stored_labels
+from thumbnet.networks.weights import stored_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,11 @@ def assemble(
     shapes: dict[str, tuple[int, ...]] = {}
     teacher_traces = trace_layers(classifier.network, side) if tap_features else []
     if tap_features:
-        layers = settings.feature_mapping.layers or default_layers(teacher_traces)
+        layers = settings.feature_mapping.layers or ()
+    if tap_features and not layers:
+        layers = default_layers(teacher_traces)
+        early = early_layer_warning(classifier.network, teacher_traces, layers[-1])
+        warnings += (early,) if early else ()
     teacher = Teacher(TappedNetwork(classifier.network, layers, embedding=tap_embedding))
     if tap_features:
         student_layers = _student_layers(settings, layers, fit)
@@ -171,9 +177,13 @@ def _student_layers(settings: TrainSettings, layers: tuple[str, ...], fit: Stude
 
 def assemble_teacher_training(settings: TrainSettings, classes: tuple[str, ...]) -> Assembly:
     """The same for fine-tuning a teacher: the student is the classifier itself, the thumbnail is the image."""
-    classifier = build_classifier(settings.teacher, _start(settings.teacher_weights), len(classes))
+    weights = settings.teacher_weights
+    if _is_file(weights):
+        classifier = load_classifier_of(settings.teacher, Path(weights), classes, _trained_sides(settings))
+    else:
+        classifier = build_classifier(settings.teacher, _start(weights), len(classes))
     preprocessing = fit_preprocessing(classifier, settings)
-    _fit_to_image(classifier.network, preprocessing.image_side, settings.teacher_weights)
+    fit_to_side(classifier.network, preprocessing.image_side)
     check_classes(classifier.network, preprocessing.image_side, classes)
     pair = Pair(
         nn.Identity(), TappedNetwork(classifier.network), FeatureMapping({}), preprocessing.mean, preprocessing.std
@@ -195,11 +205,14 @@ def build_teacher(settings: TrainSettings, classes: tuple[str, ...]) -> BuiltTea
     """
     weights = settings.teacher_weights
     stored = stored_labels(Path(weights)) if _is_file(weights) else None
-    # A makers' pretrained teacher keeps its own classes, so that a wrong number is found and not papered over.
-    outputs = None if weights == "pretrained" else len(stored or classes) or None
-    classifier = build_classifier(settings.teacher, _start(weights), outputs)
+    if _is_file(weights):
+        classifier = load_classifier(settings.teacher, Path(weights), classes, _trained_sides(settings))
+    else:
+        # A makers' pretrained teacher keeps its own classes, so that a wrong number is found and not papered over.
+        outputs = None if weights == "pretrained" else len(classes) or None
+        classifier = build_classifier(settings.teacher, _start(weights), outputs)
     side = fit_preprocessing(classifier, settings).image_side
-    _fit_to_image(classifier.network, side, weights)
+    fit_to_side(classifier.network, side)
     agreed, warning = agreed_classes(
         classes,
         count_classes(classifier.network, side),
@@ -210,6 +223,7 @@ def build_teacher(settings: TrainSettings, classes: tuple[str, ...]) -> BuiltTea
     warnings: tuple[str, ...] = (warning,) if warning else ()
     if settings.teacher_classes == "data" and agreed != classes:
         keep_outputs(classifier.network, [agreed.index(name) for name in classes])
+        count_classes(classifier.network, side)  # a factory's network may have heads that were not found
         agreed = classes
     if weights == "random":
         warnings += ("the teacher's weights are random: it teaches nothing; use it for tests only",)
@@ -245,20 +259,9 @@ def fit_preprocessing(classifier: Classifier, settings: TrainSettings) -> Prepro
     return preprocessing
 
 
-def _fit_to_image(network: nn.Module, image_side: int, weights: str) -> None:
-    """Fits a network as built to the image side, and loads its weights if they are a file.
-
-    Learned positions in a file are those of the makers' side, or of the side at which a run of ours trained it: they
-    are loaded before the network is fitted, or after.
-    """
-    as_built = {name: value.shape for name, value in network.state_dict().items()}
-    if _is_file(weights) and fits_file(as_built, Path(weights)):
-        load_weights(network, Path(weights))
-        fit_to_side(network, image_side)
-        return
-    fit_to_side(network, image_side)
-    if _is_file(weights):
-        load_weights(network, Path(weights))
+def _trained_sides(settings: TrainSettings) -> Sides:
+    """Where a run of ours trained a teacher, its learned positions are those of the image side, not of its makers'."""
+    return lambda classifier: (fit_preprocessing(classifier, settings).image_side,)
 
 
 def _start(weights: str) -> Start:

@@ -20,7 +20,11 @@ DEFAULT_MEAN, DEFAULT_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def timm_preprocessing(network: nn.Module) -> Preprocessing | None:
     """From timm's `pretrained_cfg`, which any network may carry; None where it has none."""
-    config = _config(network)
+    return timm_config_preprocessing(_config(network))
+
+
+def timm_config_preprocessing(config: dict[str, Any]) -> Preprocessing | None:
+    """From a configuration as timm writes it; None where it says no side."""
     if not config.get("input_size"):
         return None
     interpolation = config.get("interpolation") or "bicubic"
@@ -37,16 +41,20 @@ def timm_preprocessing(network: nn.Module) -> Preprocessing | None:
 def torchvision_preprocessing(recipe: Any) -> Preprocessing:
     """From the transforms that come with torchvision's weights."""
     side, resize_side = recipe.crop_size[0], recipe.resize_size[0]
-    share = side / resize_side
-    # A share that is rounded up would give a resize of one pixel less than torchvision's.
-    share = share if math.floor(side / share) == resize_side else math.nextafter(share, 0)
     return Preprocessing(
         image_side=side,
-        crop_share=share,
+        crop_share=share_of(side, resize_side),
         interpolation=recipe.interpolation.value,
         mean=tuple(recipe.mean),
         std=tuple(recipe.std),
     )
+
+
+def share_of(side: int, resize_side: int) -> float:
+    """The crop share by which a side is resized to `resize_side` before `side` is cut out, both px."""
+    share = side / resize_side
+    # A share that is rounded up would give a resize of one pixel less.
+    return share if math.floor(side / share) == resize_side else math.nextafter(share, 0)
 
 
 def at_side(network: nn.Module, preprocessing: Preprocessing, side: int | None) -> Preprocessing:

@@ -5,6 +5,7 @@ of them, or that stripes were there. A downscaler learns to write it and these l
 at twice the thumbnail's side (`loss.dm`), and the network behind them sees that as its picture.
 """
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -64,6 +65,38 @@ def add_detail_decoder(network: nn.Module) -> None:
     network._modules.update(own)
     if not isinstance(network, nn.Sequential):  # which calls its layers in their order anyway
         network.register_forward_pre_hook(_ReadFirst())
+
+
+class _Change(nn.Module):
+    """A hook as a layer."""
+
+    def __init__(self, hook: Callable[[nn.Module, tuple[Tensor, ...]], Tensor]) -> None:
+        super().__init__()
+        self.hook = hook
+
+    def forward(
+        self, picture: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels new_height new_width"]:
+        return self.hook(self, (picture,))
+
+
+def change_input(network: nn.Module, name: str, hook: Callable[[nn.Module, tuple[Tensor, ...]], Tensor]) -> None:
+    """Has a hook change what a network's own layers see, in place: its input, or what its detail decoder makes of it.
+
+    Args:
+        network: With its detail decoder, where it is to have one; all layers keep their names.
+        name: Of the layer that the hook becomes where a hook would come before the decoder.
+        hook: Takes the network and its inputs, gives the picture that it sees instead.
+    """
+    if decoder_of(network) is None or not isinstance(network, nn.Sequential):
+        network.register_forward_pre_hook(hook)  # after the decoder's own, which was there before
+        return
+    # Layers in a row call their decoder as the first of them, so what changes its picture is the second.
+    own = dict(network._modules)
+    network._modules.clear()
+    network.add_module(NAME, own.pop(NAME))
+    network.add_module(name, _Change(hook))
+    network._modules.update(own)
 
 
 def decoder_of(network: nn.Module) -> DetailDecoder | None:

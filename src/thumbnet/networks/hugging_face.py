@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from thumbnet.data.preprocessing import Interpolation, Preprocessing
+from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import NetworkError
+from thumbnet.networks.image_processors import processor_preprocessing, swaps_colours
 
 CONFIG_FILE = "config.json"
 PREFIX = "hf/"
-# Pillow's numbers, which the makers' files hold.
-RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+COLOURS = 3
 # A configuration may choose kernels, which `transformers` fetches and runs, and files on this machine.
 REACHING_OUT = (
     "attn_implementation",
@@ -57,10 +57,11 @@ def is_model_folder(name: str) -> bool:
 
 
 def build_pretrained(name: str, classes: int | None) -> HuggingFaceClassifier:
-    """A classifier with its makers' weights; another number of classes gets a new head.
+    """A classifier with its makers' weights, which takes red, green, blue; another number of classes gets a new head.
 
     Raises:
-        NetworkError: If `transformers` is missing, or the model cannot be had or is no image classifier.
+        NetworkError: If `transformers` is missing, or the model cannot be had or is no image classifier, or its colours
+            cannot be brought into this order.
     """
     transformers = _transformers(name)
     config = read_config(name)
@@ -74,6 +75,9 @@ def build_pretrained(name: str, classes: int | None) -> HuggingFaceClassifier:
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         advice = "check the name, or give --teacher-weights FILE"
         raise NetworkError(f"teacher: no pretrained weights for {name} ({_first_line(error)}); {advice}") from error
+    processor = _processor(name)
+    if processor is not None and swaps_colours(processor):
+        take_rgb(model, name)
     return HuggingFaceClassifier(model)
 
 
@@ -129,52 +133,34 @@ def hugging_face_labels(config: dict[str, Any]) -> tuple[str, ...] | None:
 
 
 def hugging_face_preprocessing(name: str) -> Preprocessing | None:
-    """From the configuration of the model's image processor; None where it has none."""
-    transformers = _transformers(name)
+    """From the model's image processor; None where it has none.
+
+    Raises:
+        NetworkError: If ThumbNet cannot show what the processor shows.
+    """
+    processor = _processor(name)
+    return None if processor is None else processor_preprocessing(processor, name)
+
+
+def _processor(name: str) -> Any | None:
     try:
-        processor = transformers.AutoImageProcessor.from_pretrained(_place(name), trust_remote_code=False)
+        return _transformers(name).AutoImageProcessor.from_pretrained(_place(name), trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError):
         return None
-    return preprocessing_of(processor.to_dict())
 
 
-def preprocessing_of(processor: dict[str, Any]) -> Preprocessing | None:
-    """An image processor's configuration as preprocessing; None where it says no side.
+def take_rgb(model: nn.Module, name: str) -> None:
+    """Lets a network of blue, green, red take red, green, blue, for good: a bundle then needs to know nothing of it.
 
-    A side of its own for the crop gives the crop's share. A `crop_pct`, which ConvNeXt's has, counts below 384 px.
+    Raises:
+        NetworkError: If it is not one convolution that takes the colours.
     """
-    resized, crop = _side(processor.get("size")), _side(processor.get("crop_size"))
-    side = crop if processor.get("do_center_crop") and crop else resized
-    if side is None:
-        return None
-    share = min(1.0, side / resized) if resized and processor.get("do_resize", True) else 1.0
-    if processor.get("crop_pct") and side < 384:
-        share = float(processor["crop_pct"])
-    filtered = processor.get("resample")
-    interpolation = RESAMPLING.get(int(filtered), "bicubic") if filtered is not None else "bilinear"
-    normalised = processor.get("do_normalize", True) and processor.get("image_mean")
-    return Preprocessing(
-        image_side=side,
-        crop_share=share,
-        interpolation=cast(Interpolation, interpolation),
-        mean=_three(processor["image_mean"]) if normalised else (0.0, 0.0, 0.0),
-        std=_three(processor["image_std"]) if normalised else (1.0, 1.0, 1.0),
-    )
-
-
-def _side(size: Any) -> int | None:
-    """The side, px, in any of the ways in which a processor may write it."""
-    if isinstance(size, int):
-        return size
-    sizes = dict(size or {})
-    given = sizes.get("shortest_edge") or sizes.get("height")
-    return int(given) if given else None
-
-
-def _three(values: Any) -> tuple[float, float, float]:
-    numbers = [float(value) for value in values]
-    red, green, blue = numbers if len(numbers) == 3 else numbers * 3
-    return red, green, blue
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d) and layer.in_channels == COLOURS]
+    if len(layers) != 1 or layers[0].groups != 1:
+        problem = f"takes blue, green, red, and {len(layers)} of its convolutions take three channels, not one"
+        raise NetworkError(f"teacher: {name} {problem}; give a package.module:factory that swaps them")
+    with torch.no_grad():
+        layers[0].weight.copy_(layers[0].weight.flip(1))
 
 
 def _plain(config: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from thumbnet.networks.stochastic_depth import set_drop_path
 from thumbnet.networks.strides import StridedStep, dilate_after, keep_step, strided_steps
 from thumbnet.networks.taps import LayerTrace, trace_layers
 from thumbnet.networks.upsampling import upsample_input
+from thumbnet.networks.whole_patches import pad_to_patches, patch_side
 
 NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
@@ -117,10 +118,14 @@ def fit_student(
         other = "" if settings.keep_stem_resolution else "give --student.keep_stem_resolution instead, or "
         advice = f"this network's branches need the stride: {other}leave it out and give a smaller --ratio"
         raise NetworkError(f"student.{option}: {error}; {advice}") from error
+    patch = patch_side(network, at_image_side, image_side)
+    seen = thumbnail_side * (ENLARGEMENT if settings.detail_decoder else 1)
     try:
-        fit_to_side(network, thumbnail_side * (ENLARGEMENT if settings.detail_decoder else 1))
+        fit_to_side(network, math.ceil(seen / patch) * patch)
         if settings.detail_decoder:
             add_detail_decoder(network)
+        if seen % patch:
+            pad_to_patches(network, patch)
         at_thumbnail_side = trace_layers(network, thumbnail_side)
     except (NetworkError, ArithmeticError, RuntimeError, ValueError, AssertionError) as error:
         smallest = smallest_side(network, thumbnail_side, image_side)

@@ -13,9 +13,8 @@ from torch import nn
 from thumbnet.config import StudentSettings
 from thumbnet.data.preprocessing import Preprocessing
 from thumbnet.errors import CheckpointError, NetworkError
-from thumbnet.networks.adapters import adapter_for, any_side, fit_to_side
-from thumbnet.networks.architectures import Classifier, Start, build_classifier, keep_outputs, replace_head
-from thumbnet.networks.weights import fits_file, load_weights, stored_labels
+from thumbnet.networks.architectures import Classifier, Start, build_classifier
+from thumbnet.networks.stored_classifier import load_classifier_of
 
 # Where a run, or its bundle by itself, keeps a network; the student first.
 STUDENT_FILE = "student.safetensors"
@@ -90,43 +89,13 @@ def weights_file(place: Path) -> Path:
 
 
 def _loaded(name: str, file: Path, classes: tuple[str, ...], image_side: int) -> Classifier:
-    """A classifier with a file's weights, whatever number of outputs and side they were trained with."""
-    stored = stored_labels(file)
-    numbers = (len(stored or classes), len(classes), None)
+    """A classifier with a file's weights, trained at the image side or as a student at a thumbnail's."""
+    sides = [image_side // divisor for divisor in range(1, LARGEST_DIVISOR + 1)]
     try:
-        for outputs in dict.fromkeys(numbers):
-            classifier = build_classifier(name, "random", outputs)
-            if _fit_to_file(classifier.network, file, image_side):
-                break
-        else:
-            classifier = build_classifier(name, "random", numbers[0])
-        load_weights(classifier.network, file)
+        return load_classifier_of(name, file, classes, lambda classifier: sides)
     except CheckpointError as error:
         hint = "; a student that was pruned or took all_information is no start" if file.name == STUDENT_FILE else ""
         raise CheckpointError(f"student.{error}{hint}") from error
-    if stored and set(classes) <= set(stored):
-        keep_outputs(classifier.network, [stored.index(label) for label in classes])
-    else:
-        replace_head(classifier.network, len(classes))
-    return classifier
-
-
-def _fit_to_file(network: nn.Module, file: Path, image_side: int) -> bool:
-    """Fits a network in place to the side at which a file's learned positions were trained; whether there is one."""
-
-    def fits() -> bool:
-        return fits_file({key: value.shape for key, value in network.state_dict().items()}, file)
-
-    if fits() or adapter_for(network).resize is any_side:
-        return fits()
-    for divisor in range(1, LARGEST_DIVISOR + 1):
-        try:
-            fit_to_side(network, image_side // divisor)
-        except (ArithmeticError, RuntimeError, ValueError, AssertionError):
-            return False  # smaller ones do not work either
-        if fits():
-            return True
-    return False
 
 
 def _of_student(message: str) -> str:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from thumbnet.errors import NetworkError
-from thumbnet.networks.adapters import adapter_for, head_names
+from thumbnet.networks.adapters import adapter_for, channels_first, head_names
 
 Features = dict[str, Tensor]
 EMBEDDING = "embedding"  # the key of what the last layer sees
@@ -207,8 +207,25 @@ def default_layers(traces: Sequence[LayerTrace]) -> tuple[str, ...]:
     Raises:
         NetworkError: If no layer gives spatial features.
     """
-    spatial = [trace for trace in traces if trace.name and trace.is_map and min(trace.shape[1:]) > 1]
+    # Inputs are square; what attention computes inside may have four dimensions and is no map.
+    spatial = [trace for trace in traces if trace.name and trace.is_map and trace.shape[1] == trace.shape[2] > 1]
     if not spatial:
         raise NetworkError("feature_mapping: the teacher has no spatial features; set --loss.fm 0")
     last = max((index for index, trace in enumerate(spatial) if trace.stage), default=len(spatial) - 1)
     return (spatial[last].name,)
+
+
+def early_layer_warning(network: nn.Module, traces: Sequence[LayerTrace], layer: str) -> str | None:
+    """One line if the network goes on with tokens behind the layer that was chosen, which are no features of a map.
+
+    Args:
+        network: The teacher.
+        traces: From `trace_layers`, of it.
+        layer: That of `default_layers`.
+    """
+    behind = traces[max(index for index, trace in enumerate(traces) if trace.name == layer) + 1 :]
+    of_tokens = [trace.name for trace in behind if trace.stage and trace.name and len(trace.shape) == 2]
+    if adapter_for(network).as_map is not channels_first or not of_tokens:
+        return None
+    advice = "set --loss.fm 0, or name another with --feature_mapping.layers"
+    return f"feature mapping reads '{layer}', behind which the network goes on with tokens: {advice}"

@@ -1,10 +1,13 @@
 """T: the frozen teacher."""
 
+import re
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from thumbnet.errors import NetworkError
+from thumbnet.networks.adapters import head_names
 from thumbnet.networks.taps import Features, TappedNetwork
 
 
@@ -49,15 +52,22 @@ def count_classes(network: nn.Module, image_side: int) -> int:
             logits = network(torch.zeros(1, 3, image_side, image_side, device=device))
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise NetworkError(
-            f"teacher cannot run at {image_side}×{image_side} px ({reason}); give --image-side"
-        ) from error
+        advice = f"give --image-side{_or_its_heads(network, reason)}"
+        raise NetworkError(f"teacher cannot run at {image_side}×{image_side} px ({reason}); {advice}") from error
     finally:
         for module, mode in modes.items():
             module.training = mode
     if not isinstance(logits, Tensor) or logits.dim() != 2:
         raise NetworkError("teacher: its output is not one row of logits a picture; wrap it so that it is")
     return int(logits.shape[1])
+
+
+def _or_its_heads(network: nn.Module, reason: str) -> str:
+    """What else to do where layers disagree about a number of classes: a factory's network may hide further heads."""
+    heads = [network.get_submodule(name) for name in head_names(network)]
+    outputs = {getattr(head, "out_features", None) or getattr(head, "out_channels", None) for head in heads}
+    disagree = any(re.search(rf"\b{number}\b", reason) for number in outputs)
+    return ", or, if it has several heads, a factory that takes num_classes" if disagree else ""
 
 
 def check_classes(network: nn.Module, image_side: int, classes: tuple[str, ...]) -> None:

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from thumbnet.networks.detail_decoder import NAME as DECODER
-from thumbnet.networks.detail_decoder import decoder_of
+from thumbnet.networks.detail_decoder import change_input
 
 
 @dataclass(frozen=True)
@@ -30,17 +28,6 @@ class Upsampling:
         return functional.interpolate(picture, size=(self.side, self.side), mode="bicubic", align_corners=False)
 
 
-class _Enlarged(nn.Module):
-    """The same as a layer."""
-
-    def __init__(self, upsampling: Upsampling) -> None:
-        super().__init__()
-        self.upsampling = upsampling
-
-    def forward(self, picture: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 side side"]:
-        return self.upsampling(self, (picture,))
-
-
 def upsample_input(network: nn.Module, side: int) -> None:
     """Enlarges what a network's own layers see, in place: its input, or what its detail decoder makes of it.
 
@@ -48,12 +35,4 @@ def upsample_input(network: nn.Module, side: int) -> None:
         network: With its detail decoder, where it is to have one; all layers keep their names.
         side: To which it enlarges, px.
     """
-    if decoder_of(network) is None or not isinstance(network, nn.Sequential):
-        network.register_forward_pre_hook(Upsampling(side))  # after the decoder's own, which was there before
-        return
-    # Layers in a row call their decoder as the first of them, so what enlarges is the second.
-    own = dict(network._modules)
-    network._modules.clear()
-    network.add_module(DECODER, own.pop(DECODER))
-    network.add_module("upsampling", _Enlarged(Upsampling(side)))
-    network._modules.update(own)
+    change_input(network, "upsampling", Upsampling(side))

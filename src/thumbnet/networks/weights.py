@@ -2,7 +2,6 @@
 
 import json
 import pickle
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -46,14 +45,13 @@ def load_weights(network: nn.Module, path: Path) -> None:
     network.load_state_dict(expected)
 
 
-def fits_file(shapes: Mapping[str, torch.Size], path: Path) -> bool:
-    """Whether a file has a tensor of these shapes for every one of these names.
+def stored_shapes(path: Path) -> dict[str, torch.Size]:
+    """Shape of every tensor in a file of weights, by name.
 
     Raises:
         CheckpointError: If the file is missing, damaged or unsafe.
     """
-    tensors = _read_tensors(path)
-    return all(name in tensors and tensors[name].shape == shape for name, shape in shapes.items())
+    return {name: tensor.shape for name, tensor in _read_tensors(path).items()}
 
 
 def stored_labels(path: Path) -> tuple[str, ...] | None:
