@@ -78,6 +78,9 @@ def test_predict_takes_pictures_and_thumbnails_and_says_which(
     assert (first["given"], second["given"]) == ("picture", "thumbnail")
     assert first["ranked"] == second["ranked"]
     assert len(first["ranked"]) == 2
+    # A whole picture may happen to be as small as a thumbnail.
+    code, out, _ = thumbnet("predict", trained_run, thumbnail, "--given", "picture", "--json", "--allow-code")
+    assert (code, json.loads(out)["given"]) == (0, "picture")
 
 
 def test_settings_of_several_values_take_commas(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

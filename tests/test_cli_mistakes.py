@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from command_line import TINY_FLAGS, Run, assert_one_clear_line
@@ -177,6 +178,14 @@ def test_nan_in_a_loss_names_the_term_and_the_step(
     monkeypatch.setattr(objective.losses, "classification", lambda logits, *others: logits.sum() * float("nan"))
     answer = thumbnet("train", *TINY_FLAGS, "--data", photos, "--output", tmp_path / "run")
     assert_one_clear_line(answer, "loss 'cl' became nan at step 0", "lower --lr")
+
+
+def test_too_little_memory_is_one_line(
+    thumbnet: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objective.losses, "classification", lambda *_: torch.empty(2**56, dtype=torch.uint8))
+    answer = thumbnet("train", *TINY_FLAGS, "--data", photos, "--output", tmp_path / "run")
+    assert_one_clear_line(answer, "not enough memory", "--optimizer.accumulation_steps", "smaller --batch-size")
 
 
 def test_a_defect_of_ours_keeps_its_traceback_and_exits_1() -> None:

@@ -1,13 +1,17 @@
-"""Each process of a launcher has a device of its own, and knows which things are its own."""
+"""Each process of a launcher has a device of its own; what does not fit into its memory is said in one line."""
 
+from collections.abc import Callable
 from itertools import chain
 
+import numpy as np
 import pytest
 import torch
 
 from thumbnet import processes
-from thumbnet.devices import choose_device
-from thumbnet.errors import ConfigError
+from thumbnet.devices import choose_device, memory_errors
+from thumbnet.errors import ConfigError, TrainingError
+
+NO_MACHINE_HAS = 2**56
 
 
 def be(monkeypatch: pytest.MonkeyPatch, rank: int, count: int) -> None:
@@ -72,3 +76,37 @@ def test_a_single_process_started_for_several_is_noticed(monkeypatch: pytest.Mon
     monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
     monkeypatch.setenv("MASTER_PORT", "29500")
     assert processes.launched_alone()
+
+
+def out_of_cuda_memory() -> None:
+    tuning = "GPU 0 has a total capacity of 1 GiB. If reserved memory is large try setting max_split_size_mb"
+    raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate 20.00 GiB. {tuning}.\nException raised from")
+
+
+def out_of_cudnn_workspace() -> None:
+    raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
+
+
+@pytest.mark.parametrize(
+    ("ask", "reason"),
+    [
+        (out_of_cuda_memory, r"\(CUDA out of memory. Tried to allocate 20.00 GiB\); give less$"),
+        (out_of_cudnn_workspace, r"\(cuDNN error: CUDNN_STATUS_ALLOC_FAILED\); give less$"),
+        (lambda: torch.empty(NO_MACHINE_HAS, dtype=torch.uint8), rf"tried to allocate {NO_MACHINE_HAS} bytes\)"),
+        (lambda: np.empty(NO_MACHINE_HAS, dtype=np.uint8), r"\(Unable to allocate 64.0 PiB for an array"),
+        (lambda: bytearray(NO_MACHINE_HAS), r"\(MemoryError\); give less$"),
+    ],
+    ids=["cuda", "cudnn", "processor", "numpy", "python"],
+)
+def test_too_little_memory_is_one_line_with_what_to_do(ask: Callable[[], object], reason: str) -> None:
+    with (
+        pytest.raises(TrainingError, match=f"^there is not enough memory .*{reason}") as raised,
+        memory_errors("give less"),
+    ):
+        ask()
+    assert "\n" not in str(raised.value)
+
+
+def test_other_faults_keep_their_traceback() -> None:
+    with pytest.raises(RuntimeError, match="sizes of tensors"), memory_errors("give less"):
+        raise RuntimeError("sizes of tensors must match")

@@ -1,6 +1,7 @@
 """Evaluation measures what ships, beside the teacher and the untrained bicubic thumbnail, on the pictures it says."""
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -96,6 +97,17 @@ def test_the_evaluation_on_other_data_stands_beside_the_runs_own(run: Path, tmp_
     assert {name: (run / name).read_bytes() for name in before} == before
     assert (run / "evaluations" / "others" / "evaluation.json").exists()
     assert len((run / "evaluations" / "others" / "predictions.csv").read_text().splitlines()) == 8
+
+
+def test_two_places_of_one_name_stand_beside_each_other(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = [write_photos(tmp_path / name, {"test": {"flat": 1, "round": 1}}) / "test" for name in ("one", "two")]
+    for place in (*places, places[1]):
+        evaluate(run, str(place), allow_code=True, workers=0, device="cpu")
+    found = {json.loads(file.read_text())["data"]["name"] for file in run.glob("evaluations/test*/evaluation.json")}
+    assert found == {str(place) for place in places}
+    assert f"written: {run / 'evaluations' / 'test-'}" in "".join(capsys.readouterr().err.split("\n"))
 
 
 def test_the_runs_own_data_by_another_name_keeps_its_holdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,13 @@ import pytest
 from thumbnet.config import CacheSettings, LossSettings, StudentSettings, ThumbnailSettings, TrainSettings, ViewSettings
 from thumbnet.errors import CheckpointError, ConfigError
 from thumbnet.run_folder import RunFolder
-from thumbnet.run_record import differing_setting, record_of, require_same_record, settings_of
+from thumbnet.run_record import (
+    differing_setting,
+    held_out_in_training,
+    record_of,
+    require_same_record,
+    settings_of,
+)
 
 LOSSES = {"cl": 1.0}
 SETTINGS = TrainSettings(
@@ -115,6 +121,25 @@ def test_changed_pictures_are_noticed(run: RunFolder) -> None:
     assert str(caught.value) == (
         f"--resume: the pictures changed since {run.path} was begun; put them back, or give --overwrite"
     )
+
+
+def test_another_teacher_in_the_same_file_is_noticed(run: RunFolder) -> None:
+    run.begin(record_of(SETTINGS, "fingerprint", LOSSES, teacher="weights"), overwrite=False)
+    require_same_record(run, record_of(SETTINGS, "fingerprint", LOSSES, teacher="weights"))
+    with pytest.raises(ConfigError) as caught:
+        require_same_record(run, record_of(SETTINGS, "fingerprint", LOSSES, teacher="other weights"))
+    problem = f"--resume: the weights of the teacher (pretrained) changed since {run.path} was begun"
+    assert str(caught.value) == f"{problem}; put them back, or give --overwrite"
+
+
+def test_a_run_from_before_the_teacher_was_recorded_goes_on(run: RunFolder) -> None:
+    require_same_record(run, record_of(SETTINGS, "fingerprint", LOSSES, teacher="weights"))
+
+
+def test_the_held_out_pictures_are_recorded_and_not_known_of_an_older_run(run: RunFolder) -> None:
+    assert held_out_in_training(run) is None
+    run.begin(record_of(SETTINGS, "fingerprint", LOSSES, held_out="names"), overwrite=False)
+    assert held_out_in_training(run) == "names"
 
 
 def test_a_run_without_a_record_of_its_data_does_not_go_on(run: RunFolder) -> None:

@@ -1,14 +1,17 @@
 """What training refuses: in one line, before anything is lost."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from torch import Tensor
 
 from bundle_weights import same, weights
 from conftest import write_photos
+from stopping_term import stopping_at
 from thumbnet import StepTensors, Term, fit, train_teacher
 from thumbnet.config import (
     CacheSettings,
@@ -52,6 +55,30 @@ def test_a_run_that_fails_before_its_first_checkpoint_leaves_nothing(tiny_settin
     assert not Path(settings.output).exists()
 
 
+def test_a_step_that_does_not_fit_into_memory_says_what_to_give_and_leaves_nothing(tiny_settings: Settings) -> None:
+    def fills_the_memory(_: StepTensors) -> Tensor:
+        return torch.empty(2**56, dtype=torch.uint8)
+
+    settings = tiny_settings()
+    advice = r"; give --optimizer\.accumulation_steps 2 or more, .* or a smaller --batch-size$"
+    with pytest.raises(TrainingError, match=f"not enough memory .*{advice}"):
+        fit(settings, terms={"full": Term(1.0, fills_the_memory)}, quiet=True)
+    assert not Path(settings.output).exists()
+
+
+def test_an_evaluation_that_does_not_fit_into_memory_keeps_what_was_trained(
+    tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fills_the_memory(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr("thumbnet.training.evaluate", fills_the_memory)
+    settings = tiny_settings(epochs=1)
+    with pytest.raises(TrainingError, match=r"written: evaluate it by `thumbnet evaluate .*run --batch-size 8`"):
+        fit(settings, quiet=True)
+    assert (Path(settings.output) / "bundle" / "thumbnet.json").is_file()
+
+
 def test_overwriting_never_removes_what_the_new_run_needs(tiny_settings: Settings) -> None:
     settings = tiny_settings(epochs=1)
     file = train_teacher(settings, quiet=True)
@@ -66,6 +93,22 @@ def test_a_teacher_of_other_class_names_is_refused(tiny_settings: Settings, tmp_
     other = write_photos(tmp_path / "other", counts)
     with pytest.raises(NetworkError, match="the teacher's classes are flat, round, the data's dark, round"):
         fit(tiny_settings(data=str(other), teacher_weights=str(file)), quiet=True)
+
+
+def test_resuming_with_another_teacher_in_the_same_file_is_refused(tiny_settings: Settings, tmp_path: Path) -> None:
+    teachers = [
+        train_teacher(tiny_settings(output=str(tmp_path / f"{n}"), epochs=1, seed=n), quiet=True) for n in (0, 1)
+    ]
+    weights_file = tmp_path / "teacher.safetensors"
+    shutil.copy(teachers[0], weights_file)
+    settings = tiny_settings(teacher_weights=str(weights_file))
+    with pytest.raises(KeyboardInterrupt):
+        fit(settings, terms=stopping_at(2), quiet=True)
+    shutil.copy(teachers[1], weights_file)
+    with pytest.raises(ConfigError, match=rf"the weights of the teacher \({weights_file}\) changed since"):
+        fit(settings, terms=stopping_at(), resume=True, quiet=True)
+    shutil.copy(teachers[0], weights_file)
+    fit(settings, terms=stopping_at(), resume=True, quiet=True)
 
 
 def test_python_settings_take_paths_and_name_misspellings(

@@ -1,8 +1,10 @@
-"""What this machine offers: its accelerator, its cores, its cache folder."""
+"""What this machine offers: its accelerator, its cores, its cache folder, its memory."""
 
+import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,12 +14,14 @@ from accelerate.tracking import get_available_trackers
 
 from thumbnet import processes
 from thumbnet.config import CacheSettings, OptimizerSettings
-from thumbnet.errors import ConfigError
+from thumbnet.errors import ConfigError, TrainingError
 
 DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu")
 MOST_READERS = 8
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+# What allocators say that have no error of their own: the processor's, Apple's, cuDNN's and cuBLAS's.
+_FULL = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
 
 
 def choose_device(name: str) -> torch.device:
@@ -121,3 +125,25 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+@contextlib.contextmanager
+def memory_errors(advice: str) -> Iterator[None]:
+    """Turns memory that does not suffice, the device's or the machine's, into one line.
+
+    Args:
+        advice: What needs less of it.
+
+    Raises:
+        TrainingError: If there is too little.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        said = str(error)
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not known and not any(sign in said.lower() for sign in _FULL):
+            raise
+        # Further sentences say how the allocator can be tuned, and further lines where in its code it was.
+        reason = ". ".join(said.partition("\n")[0].split(". ")[:2]).rstrip(".") or type(error).__name__
+        raise TrainingError(f"there is not enough memory ({reason}); {advice}") from error

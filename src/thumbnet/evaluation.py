@@ -36,8 +36,8 @@ def evaluate(
     Args:
         run: A run folder.
         data: Anything that a run can be trained with; by default what the run was trained with, its held-out part.
-        holdout: Share held out of one folder of classes; by default the run's own when `data` is the run's, else every
-            picture is evaluated.
+        holdout: Share held out of one folder of classes, by default none, so that every picture is evaluated. Of the
+            run's own data it is always the run's.
         allow_code: Import the `package.module:factory` that the bundle names.
         batch_size: Pictures at a time.
         workers: Processes that read pictures.
@@ -74,12 +74,13 @@ def evaluate(
     result["naturalness"] = answers.naturalness
     rows = _prediction_rows(pictures, answers)
     if not opened.own_data:
-        run.write_other_evaluation(opened.data_name, result, rows)
+        announcer.say(f"written: {run.write_other_evaluation(opened.data_name, result, rows)}")
     elif networks.teacher is None and "teacher" in (run.read_evaluation() or {}):
         announcer.warn(f"{run.evaluation} keeps the evaluation that was made beside the teacher")
     else:
         run.write_evaluation(result)
         run.write_predictions(rows)
+        announcer.say(f"written: {run.evaluation}, {run.predictions}")
     return result
 
 

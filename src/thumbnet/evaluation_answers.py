@@ -24,6 +24,7 @@ from thumbnet.data.teacher_cache import STATE_FILE, make_room
 from thumbnet.devices import cache_folder
 from thumbnet.errors import ConfigError, StorageError
 from thumbnet.naturalness import PictureNaturalness, naturalness, naturalness_by_picture
+from thumbnet.networks.computation import computation_of
 from thumbnet.networks.downscaler import to_8bit
 from thumbnet.opened_run import OpenedRun, untrained_settings
 from thumbnet.progress import Announcer
@@ -123,7 +124,7 @@ def kept_answers(opened: OpenedRun, announcer: Announcer) -> KeptAnswers | None:
         return None
     asked = {TEACHER: networks.teacher, **({} if networks.untrained is None else {UNTRAINED: networks.untrained})}
     device = opened.device
-    made_with = {name: version(name) for name in ("thumbnet", "torch", "torchvision", "timm", "pillow")}
+    made_with = {"pillow": version("pillow"), **{name: computation_of(network) for name, network in asked.items()}}
     what = {
         "evaluation": KEPT_FORMAT,
         "teacher": settings.teacher,

@@ -166,3 +166,4 @@ def _list_unreadable(plan: Plan, order: StreamOrder) -> None:
 def _save(loop: Loop) -> None:
     if processes.is_main():
         loop.state.save(loop.plan.run.checkpoint)
+        loop.plan.run.forget_replaced()

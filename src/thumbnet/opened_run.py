@@ -3,6 +3,7 @@
 Knows what belongs together; knows nothing of what is measured.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from thumbnet.data.inspection import Inspection, inspect
 from thumbnet.data.labelled import Pictures
 from thumbnet.data.sources import is_place, open_data, wanted_by
 from thumbnet.devices import cache_folder, choose_device, reading_workers
-from thumbnet.errors import CheckpointError, DataError, NetworkError
+from thumbnet.errors import CheckpointError, ConfigError, DataError, NetworkError
 from thumbnet.networks.architectures import require_trust
 from thumbnet.networks.assembly import build_teacher
 from thumbnet.networks.class_names import check_same_classes
@@ -27,7 +28,7 @@ from thumbnet.networks.downscaler import build_downscaler
 from thumbnet.networks.student import make_student
 from thumbnet.progress import Announcer
 from thumbnet.run_folder import RunFolder
-from thumbnet.run_record import settings_of
+from thumbnet.run_record import held_out_in_training, settings_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +80,14 @@ class OpenedRun:
 
     @property
     def data_name(self) -> str:
-        """A name of the data that a folder can have."""
-        return Path(self.data).resolve().name or "root" if is_place(self.data) else re.sub(r"[^\w.-]+", "-", self.data)
+        """A name of the data that a folder can have; two places of one name, such as `val`, get two."""
+        if not is_place(self.data):
+            return re.sub(r"[^\w.-]+", "-", self.data)
+        place = Path(self.data).resolve()
+        name = place.name or "root"
+        if self.run.data_evaluated_as(name) in (None, self.data):
+            return name
+        return f"{name}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}"
 
 
 def open_run(
@@ -103,9 +110,12 @@ def open_run(
     settings = settings_of(run)
     target = choose_device(device)
     _require_student(run, settings)
-    bundle = ThumbNet.load(run.path, allow_code=allow_code, device=target)
     own_data = data is None or _same_data(data, settings.data)
-    chosen = settings.data if data is None else data
+    if own_data:
+        holdout = _own_holdout(run, settings, holdout)
+    bundle = ThumbNet.load(run.path, allow_code=allow_code, device=target)
+    # By another name of the same place a table's absolute paths would have other names, and so another split.
+    chosen = settings.data if data is None or own_data else data
     # The bundle holds what the class map said, which may be gone.
     wanted = wanted_by(replace(settings, class_map=None), cache_folder(settings.cache) / "datasets")
     names = bundle.labels if settings.class_map or not own_data else None
@@ -113,7 +123,8 @@ def open_run(
     if settings.unlabelled and not own_data:
         wanted = _with_labels_if_any(chosen, holdout, wanted, bundle.labels, announcer)
     evaluation_data = settings.evaluation_data if own_data else None
-    splits = open_data(chosen, holdout or settings.holdout if own_data else holdout, evaluation_data, wanted)
+    splits = open_data(chosen, holdout, evaluation_data, wanted)
+    moved = own_data and _has_moved(run, splits.evaluation, announcer)
     found = _read(splits.evaluation, settings, workers, announcer)
     pictures = found.readable.in_classes(bundle.labels, "the bundle's")
     reading = LoaderSettings(workers=reading_workers(workers))
@@ -128,7 +139,7 @@ def open_run(
         batch_size=batch_size,
         device=target,
         data=chosen,
-        description=splits.description,
+        description=f"{splits.description}, others than in training" if moved else splits.description,
         own_data=own_data,
     )
 
@@ -137,6 +148,28 @@ def _require_student(run: RunFolder, settings: TrainSettings) -> None:
     if run.teacher_weights.exists() and not run.bundle.exists():
         known = f"--teacher {settings.teacher} --teacher-weights {run.teacher_weights} --data DATA"
         raise CheckpointError(f"{run.path} holds a teacher and no student; thumbnet evaluate {known} evaluates it")
+
+
+def _own_holdout(run: RunFolder, settings: TrainSettings, given: float | None) -> float | None:
+    """The run's own share held out of its data: by another one, pictures of the training would count as held out."""
+    if given is not None and given != settings.holdout:
+        was = f"--holdout {settings.holdout}" if settings.holdout else "no --holdout"
+        raise ConfigError(
+            f"holdout: {run.path} was trained on this data with {was}, not {given}; "
+            "leave --holdout out, or give other pictures as --data"
+        )
+    return settings.holdout
+
+
+def _has_moved(run: RunFolder, held_out: Pictures, announcer: Announcer) -> bool:
+    """Whether other pictures are held out than in training, which the user is told; False where that is not known."""
+    then = held_out_in_training(run)
+    if then is None or then == held_out.fingerprint_of_names:
+        return False
+    held = f"the {len(held_out):,} pictures that are held out now are not those of the training of {run.path}"
+    advice = "put the pictures back, or evaluate others with --data"
+    announcer.warn(f"{held}, which may have seen some of them; {advice}")
+    return True
 
 
 def _with_labels_if_any(

@@ -23,6 +23,7 @@ class OpenedPictures:
         description: Where the latter come from.
         fingerprint: Of the training pictures.
         fingerprint_of_both: Of all.
+        held_out: Fingerprint of the names of those held out, readable or not.
         unreadable: Split, picture and reason of each that was left out.
     """
 
@@ -31,6 +32,7 @@ class OpenedPictures:
     description: str
     fingerprint: str
     fingerprint_of_both: str
+    held_out: str
     unreadable: list[dict[str, str]]
 
     def in_classes(self, classes: tuple[str, ...]) -> "OpenedPictures":
@@ -70,6 +72,7 @@ def open_pictures(settings: TrainSettings, announcer: Announcer) -> OpenedPictur
         description=splits.description,
         fingerprint=train.fingerprint,
         fingerprint_of_both=hashlib.sha256(f"{train.fingerprint}{held_out.fingerprint}".encode()).hexdigest(),
+        held_out=splits.evaluation.fingerprint_of_names,
         unreadable=unreadable,
     )
 
@@ -88,5 +91,6 @@ def _open_stream(settings: TrainSettings, splits: Splits, wanted: Wanted, announ
         description=splits.description,
         fingerprint=stream.fingerprint,
         fingerprint_of_both=hashlib.sha256(f"{stream.fingerprint}{held_out.fingerprint}".encode()).hexdigest(),
+        held_out=splits.evaluation.fingerprint_of_names,
         unreadable=[{"split": "evaluation", "picture": name, "reason": reason} for name, reason in held_out.unreadable],
     )

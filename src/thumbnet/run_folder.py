@@ -3,6 +3,7 @@
 Knows file names and formats; knows nothing of networks, and nothing of what the numbers mean.
 """
 
+import contextlib
 import csv
 import errno
 import io
@@ -15,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from thumbnet.errors import CheckpointError, ConfigError
+from thumbnet.errors import CheckpointError, ConfigError, ThumbNetError
 from thumbnet.storage import storage_errors, write_atomically, write_json
 
 RUN_MARK = "config.yaml"
@@ -50,7 +51,7 @@ class RunFolder:
 
         Raises:
             ConfigError: If the folder exists and neither `resume` nor `overwrite` is given, or it holds something that
-                is no run, or cannot be written to.
+                is no run, or cannot be written to; or if nothing but a run that was set aside is there.
         """
         if resume and overwrite:
             raise ConfigError("--resume and --overwrite exclude each other; give one")
@@ -63,9 +64,15 @@ class RunFolder:
                 pass
 
     def _check_contents(self, resume: bool, overwrite: bool, keep: Collection[str]) -> None:
+        waiting = not self._trained and self._replaced.exists()
+        if waiting and not self._occupied and not overwrite:
+            choices = f"rename it to {self.path} to keep it, or give --overwrite to replace it"
+            problem = f"a stopped --overwrite left the run that it was to replace in {self._replaced}"
+            raise ConfigError(f"output: {problem}; {choices}")
         if self._occupied and not resume and not overwrite:
+            other = f", and the run that it was to replace is in {self._replaced}" if waiting else ""
             choices = "give --resume to go on, --overwrite to replace it, or another --output"
-            raise ConfigError(f"output: {self.path} exists; {choices}")
+            raise ConfigError(f"output: {self.path} exists{other}; {choices}")
         if self._occupied and not self._is_run:
             chosen = "--resume goes on with runs only" if resume else "--overwrite replaces runs only"
             raise ConfigError(f"output: {self.path} holds something that is no run; {chosen}")
@@ -74,14 +81,56 @@ class RunFolder:
             raise ConfigError(f"output: --overwrite would remove {inside[0]}, which is needed; give another --output")
 
     def begin(self, settings: dict[str, Any], *, overwrite: bool) -> None:
-        """Makes the folder, in place of an old run if `overwrite` says so, and writes config.yaml."""
-        with storage_errors(self.path):
-            place = self.path.resolve()  # a link to a folder on another disk stays one
-            if overwrite and self._occupied:
-                shutil.rmtree(place)
-            place.mkdir(parents=True, exist_ok=True)
+        """Makes the folder, in place of an old run if `overwrite` says so, and writes config.yaml.
+
+        The old run waits beside it until `forget_replaced` or `discard` says whether the new one is there to stay.
+        """
         content = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
-        write_atomically(self.config, content.encode())
+        try:
+            with storage_errors(self.path):
+                if self._trained:
+                    self.forget_replaced()  # it was killed between its first checkpoint and that
+                if overwrite and self._occupied:
+                    self._set_aside()
+                self._place.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.config, content.encode())
+        except ThumbNetError:
+            if overwrite:
+                self._put_back()
+            raise
+
+    def _set_aside(self) -> None:
+        """Moves the old run away; where a stopped `--overwrite` left one there already, that stays the old one."""
+        if self._replaced.exists() and not self._trained:
+            shutil.rmtree(self._place)
+        else:
+            self._place.rename(self._replaced)
+
+    def _put_back(self) -> None:
+        """The old run, if one was set aside, in place of what was begun."""
+        if self._replaced.exists() and not self._trained:
+            shutil.rmtree(self._place, ignore_errors=True)
+            with contextlib.suppress(OSError):  # `check` says where it is
+                self._replaced.rename(self._place)
+
+    def forget_replaced(self) -> None:
+        """Removes the run that this one replaces, once there is something that can be gone on with."""
+        shutil.rmtree(self._replaced, ignore_errors=True)
+
+    @property
+    def _place(self) -> Path:
+        """The folder itself: a link to one on another disk stays a link."""
+        return self.path.resolve()
+
+    @property
+    def _replaced(self) -> Path:
+        """Where an old run waits, on the same disk so that moving it is one step."""
+        return self._place.parent / f".{self._place.name}.replaced"
+
+    @property
+    def _trained(self) -> bool:
+        """Whether there is more than the beginning of a run, which would be missed."""
+        return any(made.exists() for made in (self.checkpoint, self.bundle, self.teacher_weights))
 
     @property
     def _is_run(self) -> bool:
@@ -111,9 +160,13 @@ class RunFolder:
         return run
 
     def discard(self) -> None:
-        """Removes a run that has no checkpoint yet, so that a corrected command need not say --overwrite."""
-        if self._is_run and not self.checkpoint.exists():
-            shutil.rmtree(self.path, ignore_errors=True)
+        """Removes a run that has no checkpoint yet, so that a corrected command need not say --overwrite.
+
+        The run that it was to replace is there again.
+        """
+        if self._is_run and not self._trained:
+            shutil.rmtree(self._place, ignore_errors=True)
+            self._put_back()
 
     def read_config(self) -> dict[str, Any]:
         """What `begin` wrote.
@@ -165,6 +218,14 @@ class RunFolder:
     def write_predictions(self, rows: list[dict[str, str]]) -> None:
         """Writes predictions.csv: one line a picture, with what each network said."""
         _write_table(self.predictions, rows)
+
+    def data_evaluated_as(self, name: str) -> str | None:
+        """Which other data evaluations/NAME/ is of, None where nothing is there."""
+        place = self.other_evaluations / name / self.evaluation.name
+        if not place.exists():
+            return None
+        found: str = _parse(place.read_bytes(), place)["data"]["name"]
+        return found
 
     def write_other_evaluation(self, name: str, evaluation: dict[str, Any], rows: list[dict[str, str]]) -> Path:
         """Writes the evaluation on other data than the run's own to evaluations/NAME/, and gives that folder."""

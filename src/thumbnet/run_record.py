@@ -1,4 +1,4 @@
-"""What a run was: its settings, the data's fingerprint and the versions, as kept in config.yaml."""
+"""What a run was: its settings, fingerprints of data and teacher, and the versions, as kept in config.yaml."""
 
 import platform
 from collections.abc import Collection, Mapping
@@ -10,6 +10,7 @@ from thumbnet.errors import ConfigError
 from thumbnet.run_folder import RECORD_KEY, RunFolder
 
 START, EM = "downscaler.start", "loss.em"
+HELD_OUT, TEACHER = "held_out_fingerprint", "teacher_fingerprint"
 VERSIONED = ("thumbnet", "torch", "torchvision", "timm", "accelerate")
 # What may differ between the two halves of a resumed run; only `device` and `compile` can then change its result, by
 # rounding.
@@ -27,7 +28,13 @@ FREE_ON_RESUME = (
 
 
 def record_of(
-    settings: TrainSettings, fingerprint: str, losses: Mapping[str, float], unused: Collection[str] = ()
+    settings: TrainSettings,
+    fingerprint: str,
+    losses: Mapping[str, float],
+    unused: Collection[str] = (),
+    *,
+    held_out: str | None = None,
+    teacher: str | None = None,
 ) -> dict[str, Any]:
     """Settings as in a recipe, and under `recorded` what a recipe cannot choose.
 
@@ -36,9 +43,13 @@ def record_of(
         fingerprint: Of its data.
         losses: Weight of each loss in use, by name.
         unused: Settings that this kind of run has no use for, such as `downscaler`, and so leaves out.
+        held_out: Fingerprint of the names of the held-out pictures.
+        teacher: Fingerprint of the teacher's weights; None where there is no teacher.
     """
     versions = {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}}
-    recorded = {"data_fingerprint": fingerprint, "losses": dict(losses), "versions": versions}
+    others = {HELD_OUT: held_out, TEACHER: teacher}
+    fingerprints = {"data_fingerprint": fingerprint, **{name: value for name, value in others.items() if value}}
+    recorded = {**fingerprints, "losses": dict(losses), "versions": versions}
     return {**_without(settings.as_dict(), unused), RECORD_KEY: recorded}
 
 
@@ -72,7 +83,7 @@ def require_same_record(run: RunFolder, record: Mapping[str, Any]) -> None:
         record: From `record_of`, of the settings given now.
 
     Raises:
-        ConfigError: Naming the first setting that differs, or the data, or the losses.
+        ConfigError: Naming the first setting that differs, or the data, the losses or the teacher's weights.
     """
     if not run.config.exists():
         return
@@ -90,6 +101,16 @@ def require_same_record(run: RunFolder, record: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"--resume: the pictures changed since {run.path} was begun; put them back, or give --overwrite"
         )
+    teacher = record[RECORD_KEY].get(TEACHER)
+    if recorded.get(TEACHER, teacher) != teacher:  # a run from before it was recorded goes on with any
+        named = f"the weights of the teacher ({given['teacher_weights']})"
+        raise ConfigError(f"--resume: {named} changed since {run.path} was begun; put them back, or give --overwrite")
+
+
+def held_out_in_training(run: RunFolder) -> str | None:
+    """Fingerprint of the names of the pictures that were held out; None of a run from before it was recorded."""
+    found: str | None = (run.read_config().get(RECORD_KEY) or {}).get(HELD_OUT)
+    return found
 
 
 def differing_setting(

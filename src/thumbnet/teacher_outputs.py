@@ -21,6 +21,7 @@ from thumbnet.data.preprocessing import Preprocessing, normalise
 from thumbnet.data.teacher_cache import PIXELS, TeacherCache, find_complete
 from thumbnet.errors import TrainingError
 from thumbnet.networks.assembly import Assembly
+from thumbnet.networks.computation import computation_of
 from thumbnet.networks.taps import Features
 from thumbnet.networks.teacher import Teacher
 from thumbnet.progress import Announcer
@@ -188,7 +189,7 @@ def cache_key(
     fingerprint: str,
     precision: str,
 ) -> str:
-    """A name that changes whenever an answer could: teacher weights, data, views, precision, versions."""
+    """A name that changes whenever an answer could: teacher weights and code, data, views, precision, versions."""
     views = {name: value for name, value in asdict(settings.views).items() if name not in CHANGED_LATER}
     what = {
         "teacher": settings.teacher,
@@ -197,7 +198,7 @@ def cache_key(
         "seed": settings.seed,
         "pixels": settings.cache.pixels,
         "precision": precision,
-        "made_with": {"format": CACHE_FORMAT, **{name: version(name) for name in ("torch", "torchvision", "pillow")}},
+        "made_with": {"format": CACHE_FORMAT, "pillow": version("pillow"), **computation_of(teacher)},
         "preprocessing": asdict(preprocessing),
     }
     if settings.mix.mixed_views:

@@ -23,7 +23,7 @@ from thumbnet.config import (
     TrainSettings,
     hides_detail,
 )
-from thumbnet.devices import check_machine
+from thumbnet.devices import check_machine, memory_errors
 from thumbnet.errors import ThumbNetError
 from thumbnet.evaluation import evaluate
 from thumbnet.loop import run_loop
@@ -40,7 +40,10 @@ from thumbnet.run_data import OpenedPictures, open_pictures
 from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import record_of, require_same_record
 from thumbnet.teacher_evaluation import evaluate_classifier
+from thumbnet.teacher_outputs import digest_of
 from thumbnet.trained_downscaler import load_trained_downscaler
+
+_LESS_MEMORY = "give --optimizer.accumulation_steps 2 or more, for a batch in parts, or a smaller --batch-size"
 
 
 @processes.together()
@@ -173,14 +176,15 @@ def _finish(
     bundle.save(run.bundle)
     announcer.say(f"bundle: {run.bundle}")
     # The evaluation reads the bundle back, so that what is measured is what ships.
-    evaluate(
-        run,
-        settings.data,
-        allow_code=True,  # the teacher's factory has just been imported on the user's word
-        workers=settings.workers,
-        device=settings.device,
-        announcer=announcer,
-    )
+    with memory_errors(f"the bundle is written: evaluate it by `thumbnet evaluate {run.path} --batch-size 8`"):
+        evaluate(
+            run,
+            settings.data,
+            allow_code=True,  # the teacher's factory has just been imported on the user's word
+            workers=settings.workers,
+            device=settings.device,
+            announcer=announcer,
+        )
     write_report(run)
     announcer.say(f"report: {run.report}")
 
@@ -223,32 +227,31 @@ def _finish_teacher(
 def _run(plan: Plan, pictures: OpenedPictures, resume: bool, overwrite: bool, unused: Collection[str] = ()) -> Pair:
     """Begins the run, now that data and networks are known to fit, and trains.
 
-    A run that fails before its first checkpoint leaves nothing behind.
+    A run that fails before its first checkpoint leaves nothing behind, and one that it was to replace as it was.
     """
-    run, announcer = plan.run, plan.announcer
-    losses = {name: term.weight for name, term in plan.objective.terms.items()}
-    record = record_of(plan.settings, pictures.fingerprint_of_both, losses, unused)
     if processes.is_main():
-        _begin(run, record, pictures, resume, overwrite, announcer)
+        _begin(plan, pictures, resume, overwrite, unused)
     processes.wait()
     try:
-        with processes.together():
+        with processes.together(), memory_errors(_LESS_MEMORY):
             return run_loop(plan)
     except ThumbNetError:
         if processes.is_main():
-            run.discard()
+            plan.run.discard()
         raise
 
 
-def _begin(
-    run: RunFolder,
-    record: dict[str, Any],
-    pictures: OpenedPictures,
-    resume: bool,
-    overwrite: bool,
-    announcer: Announcer,
-) -> None:
+def _begin(plan: Plan, pictures: OpenedPictures, resume: bool, overwrite: bool, unused: Collection[str]) -> None:
     """Writes the run's first files."""
+    run, teacher = plan.run, plan.assembly.teacher.tapped.network
+    record = record_of(
+        plan.settings,
+        pictures.fingerprint_of_both,
+        {name: term.weight for name, term in plan.objective.terms.items()},
+        unused,
+        held_out=pictures.held_out,
+        teacher=digest_of({}, teacher) if teacher.state_dict() else None,
+    )
     if resume:
         require_same_record(run, record)
     run.begin(record, overwrite=overwrite)
@@ -256,7 +259,7 @@ def _begin(
     if pictures.unreadable:
         first = f"{pictures.unreadable[0]['picture']}: {pictures.unreadable[0]['reason']}"
         left_out = f"{len(pictures.unreadable)} pictures cannot be read and are left out (such as {first})"
-        announcer.warn(f"{left_out}; see {run.unreadable}")
+        plan.announcer.warn(f"{left_out}; see {run.unreadable}")
 
 
 def _plan(

@@ -14,7 +14,7 @@ from thumbnet import compare
 from thumbnet.cli import main
 from thumbnet.comparison import runs as comparison_runs
 from thumbnet.comparison.study import Comparison
-from thumbnet.errors import ConfigError, DataError, TrainingError
+from thumbnet.errors import ConfigError, DataError
 
 Write = Callable[..., str]
 SETTINGS: dict[str, Any] = {"seeds": (0, 1), "timing_rounds": 2, "quiet": True}
@@ -190,25 +190,6 @@ def test_the_teacher_is_trained_first_and_given_to_all(write_recipe: Write, tmp_
     made = weights.stat().st_mtime_ns
     compare(recipes=recipes, teacher_recipe=teacher, output=tmp_path / "out", timing_rounds=0, quiet=True)
     assert weights.stat().st_mtime_ns == made
-
-
-def test_a_failure_in_training_does_not_stop_the_others(
-    write_recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fit = comparison_runs.fit
-
-    def fails_for_bad(settings: Any, **how: Any) -> None:
-        if "bad" in settings.output:
-            raise TrainingError("the loss is\nnot finite")
-        fit(settings, **how)
-
-    monkeypatch.setattr(comparison_runs, "fit", fails_for_bad)
-    recipes = [write_recipe(tmp_path, name, epochs=1) for name in ("bad", "good")]
-    code = main(["compare", *recipes, "--output", str(tmp_path / "out"), "--timing-rounds", "0"])
-    assert code == 2
-    content = json.loads((tmp_path / "out" / "comparison.json").read_text())
-    assert content["failures"] == {"bad-seed0": "the loss is not finite"}
-    assert [row["name"] for row in content["rows"]][-2:] == ["bad", "good"]
 
 
 def test_flags_change_every_recipe(write_recipe: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,19 @@ def test_accuracy_is_drawn_against_naturalness_where_any_thumbnail_differs_from_
     assert names == [["pareto_naturalness.png"], []]
 
 
+def test_a_panel_of_bounds_alone_has_points_and_no_line_of_what_nothing_beats() -> None:
+    """Beside an alternative at full size, which makes no thumbnail and so has no place in the panel of naturalness."""
+    bicubic = Row(name="bicubic", kind="bound", metric=spread([0.5]), ssim=1.0, delta_e=0.0)
+    learned = Row(name="learned", kind="bound", metric=spread([0.6]), ssim=0.97, delta_e=5.4)
+    full_size = Row(name="full", kind="alternative", metric=spread([0.7]))
+    results = Results(metric="top1", paired_on="top1", pictures=3, rows=(bicubic, learned, full_size))
+    assert list(pareto_pictures(results)) == ["pareto_naturalness.png"]
+
+    axes = Figure().subplots()
+    figures._draw_points(axes, Panel(label="ΔE", cost=lambda row: row.delta_e, linear=True), results)
+    assert axes.get_legend_handles_labels()[1] == ["bounds"]
+
+
 @pytest.mark.parametrize("costs", [(6_463, 10_509), (2_500, 34_428), (29e6, 384e6)])
 def test_a_logarithmic_axis_shows_at_least_two_costs(costs: tuple[float, float]) -> None:
     axes = Figure().subplots()

@@ -215,8 +215,11 @@ def test_what_is_wrong_with_splits_is_said_before_any_training(
 
 
 def test_a_teacher_made_again_takes_the_runs_of_its_split_along(
-    write_recipe: Write, splits: list[str], tmp_path: Path
+    write_recipe: Write, splits: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
     recipes = [write_recipe(tmp_path, "bicubic", downscaler={"kind": "bicubic"})]
     teacher = write_recipe(tmp_path, "teacher", lr=0.01)
     asked = {"recipes": recipes, "splits": splits, "teacher_recipe": teacher, "output": tmp_path / "out", **QUICK}
@@ -227,6 +230,9 @@ def test_a_teacher_made_again_takes_the_runs_of_its_split_along(
     config.write_text(config.read_text().replace("lr: 0.01", "lr: 0.02"))
     with pytest.raises(ConfigError, match=r"was made with lr 0\.02, not 0\.01"):
         compare(**asked)
-    compare(**asked, overwrite=True)
+    with monkeypatch.context() as stopped, pytest.raises(KeyboardInterrupt):
+        stopped.setattr("thumbnet.comparison.runs.fit", interrupt)
+        compare(**asked, overwrite=True)
+    compare(**asked)  # the teacher is new, so its student has to be, though nobody says so again
     again = {split for split, file in made.items() if file.stat().st_mtime_ns != before[split]}
     assert again == {"first"}

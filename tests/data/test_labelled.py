@@ -62,6 +62,13 @@ def test_labels_stay_beside_their_pictures_in_a_selection() -> None:
     assert np.array_equal(chosen.labels, ROWS[[2, 0]])
 
 
+def test_the_fingerprint_of_names_is_of_the_names_alone_in_any_order() -> None:
+    pictures = pictures_of((0, 1, 0))
+    assert pictures.select([2, 0, 1]).fingerprint_of_names == pictures.fingerprint_of_names
+    assert pictures_of((1, 1, 1)).fingerprint_of_names == pictures.fingerprint_of_names
+    assert pictures.select([0, 1]).fingerprint_of_names != pictures.fingerprint_of_names
+
+
 def test_seen_classes_are_those_of_any_picture() -> None:
     assert pictures_of(ROWS[[0, 3]], "multi").seen_classes() == {0}
     assert pictures_of((1, 1)).seen_classes() == {1}

@@ -1,6 +1,7 @@
 """Speed and memory of a run's networks beside its teacher's."""
 
 import csv
+import importlib.util
 import json
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import nn
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'thumbnet[onnx]'")
 
+from command_line import Run, assert_one_clear_line
 from thumbnet import ThumbNet
 from thumbnet.cli import main
 from thumbnet.config import BenchmarkSettings
@@ -203,10 +205,22 @@ def test_the_command_measures_a_run_on_its_own_pictures(
     assert {row["peak_memory_mb"] for row in rows} == {None}
 
 
-def test_a_bundle_without_its_run_has_no_teacher(trained_run: Path) -> None:
+def test_a_bundle_without_its_run_has_no_teacher_and_none_can_be_left_out(thumbnet: Run, trained_run: Path) -> None:
+    answer = thumbnet("benchmark", trained_run / "bundle", "--allow-code")
+    assert_one_clear_line(answer, "does not say what its teacher was; give the run's folder")
+    assert "leave" not in answer[2]
+
+
+def test_missing_packages_are_named_before_anything_is_opened(
+    thumbnet: Run, trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnx" else found(name))
+    said = "benchmark: onnx needs the package onnx; run: pip install 'thumbnet[onnx]'"
+    assert_one_clear_line(thumbnet("benchmark", "nowhere"), said)
     bundle = ThumbNet.load(trained_run, allow_code=True)
-    with pytest.raises(ExportError, match="does not say what its teacher was"):
-        teacher_of(trained_run / "bundle", bundle, allow_code=True)
+    with pytest.raises(ExportError, match="benchmark: onnx needs the package onnx"):
+        benchmark(bundle, nn.Identity(), [], QUICK, Announcer(quiet=True))
 
 
 @pytest.mark.parametrize("wrong", [{"rounds": 0}, {"seconds": 0.0}, {"batches": (0,)}, {"pictures": 0}, {"threads": 0}])

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,23 +31,27 @@ SWITCHES = (
     "--with_teacher",
 )
 # Settings that hold several values may be given as `a,b,c`.
-LISTS = (
-    "--seeds",
+LISTS_OF_TEXT = (
     "--allowed_hosts",
-    "--ratios",
-    "--batches",
     "--students",
     "--ours",
     "--bounds",
     "--best_of",
     "--splits",
-    "--student.extra_ratios",
     "--feature_mapping.layers",
     "--feature_mapping.student_layers",
+)
+LISTS = (
+    *LISTS_OF_TEXT,
+    "--seeds",
+    "--ratios",
+    "--batches",
+    "--student.extra_ratios",
     "--thumbnail.quality",
     "--views.scale",
     "--views.aspect",
 )
+QUOTED = "\"[^\"]*\"|'[^']*'"
 FLAT_FLAG = re.compile(r"--[a-z][a-z0-9]*(?:[_-][a-z0-9]+)+(?![\w.-])")
 
 
@@ -55,7 +60,7 @@ def normalise_flags(arguments: Sequence[str]) -> list[str]:
     normal: list[str] = []
     for argument, following in zip(arguments, [*arguments[1:], "--"], strict=True):
         if normal and normal[-1] in LISTS:
-            normal[-1] += f"={_as_list(argument)}"
+            normal[-1] += f"={_as_list(normal[-1], argument)}"
             continue
         flag, equals, value = argument.partition("=")
         if not flag.startswith("--"):
@@ -63,7 +68,7 @@ def normalise_flags(arguments: Sequence[str]) -> list[str]:
             continue
         name = "--" + flag[2:].replace("-", "_")
         if name in LISTS:
-            normal.append(f"{name}={_as_list(value)}" if equals else name)
+            normal.append(f"{name}={_as_list(name, value)}" if equals else name)
             continue
         # A setting that is a yes or no may be given without its value.
         switched = name in SWITCHES and not equals and following.startswith("--")
@@ -71,8 +76,15 @@ def normalise_flags(arguments: Sequence[str]) -> list[str]:
     return normal
 
 
-def _as_list(value: str) -> str:
-    return value if value.startswith("[") or value == "null" else f"[{value}]"
+def _as_list(name: str, value: str) -> str:
+    """`a,b` as a list in YAML, where `*a` would be an alias, `8` no text and `a: b` a mapping: so text is quoted."""
+    if (value.startswith("[") and value.endswith("]")) or value == "null":
+        return value
+    if name not in LISTS_OF_TEXT:
+        return f"[{value}]"
+    items = [item.strip() for item in re.findall(f"{QUOTED}|[^,]+", value)]
+    quoted = [item if re.fullmatch(QUOTED, item) else json.dumps(item, ensure_ascii=False) for item in items if item]
+    return f"[{', '.join(quoted)}]"
 
 
 def resume_from_run(arguments: list[str]) -> list[str]:

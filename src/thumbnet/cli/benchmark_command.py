@@ -9,6 +9,7 @@ from rich.console import Console
 from thumbnet.bundle import ThumbNet
 from thumbnet.config import BenchmarkSettings, ExportSettings
 from thumbnet.deployment.benchmark.benchmark import benchmark as measure
+from thumbnet.deployment.benchmark.benchmark import require_engines
 from thumbnet.deployment.benchmark.results import as_markdown
 from thumbnet.deployment.run_teacher import teacher_of
 from thumbnet.deployment.verification_data import open_verification_data
@@ -17,6 +18,7 @@ from thumbnet.progress import Announcer
 
 def benchmark(flags: Namespace) -> int:
     """`thumbnet benchmark`."""
+    require_engines()  # before a teacher is fetched for nothing
     names = [field.name for field in dataclasses.fields(BenchmarkSettings)]
     settings = BenchmarkSettings(**{name: getattr(flags, name) for name in names})
     announcer, run = Announcer(), Path(flags.run)

@@ -99,9 +99,7 @@ def evaluate(flags: Namespace) -> int:
     _print(evaluation_table(result))
     if "per_class" in result["student"]:
         _print(class_table(result))
-    own = run.read_evaluation() == result
-    places = f"{run.evaluation}, {run.predictions}, {run.report}" if own else f"{run.other_evaluations}"
-    Console().print(f"written: {places}", soft_wrap=True)
+    Console().print(f"report: {run.report}", soft_wrap=True)
     return 0
 
 
@@ -145,7 +143,7 @@ def predict(flags: Namespace) -> int:
     failed = False
     for file in announcer.track(flags.files, len(flags.files), "predicting"):
         try:
-            answers.append((file, bundle.classify(Path(file), top=flags.top)))
+            answers.append((file, bundle.classify(Path(file), top=flags.top, given=flags.given)))
         except PictureError as error:
             announcer.warn(f"{file}: {error}")
             failed = True

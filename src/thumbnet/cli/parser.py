@@ -9,6 +9,7 @@ import argparse
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
+from thumbnet.classification import Given
 from thumbnet.cli.arguments import FLAT_FLAG
 from thumbnet.config import (
     UNUSED_BY_TEACHERS,
@@ -188,6 +189,12 @@ def _push_parser() -> Parser:
 def _predict_parser() -> Parser:
     parser = _run_parser("A run or bundle folder.")
     parser.add_argument("files", type=str, nargs="+", help="Full pictures, or ready thumbnails.")
+    parser.add_argument(
+        "--given",
+        type=Given | None,
+        default=None,
+        help="What the files are, picture or thumbnail; by default their size tells.",
+    )
     parser.add_argument("--top", type=int, default=1, help="How many classes to rank.")
     parser.add_argument("--json", action="store_true", help="One JSON object a line instead of a table.")
     parser.add_argument("--device", type=str, default="cpu", help="auto, cpu, cuda, mps.")

@@ -44,9 +44,9 @@ class Panel:
     linear: bool = False
 
 
-def pareto_pictures(results: Results) -> dict[str, bytes]:
-    """The pictures by file name; one whose cost is not known of two rows at least, or none for all, is left out."""
-    panels = {
+def drawable(results: Results) -> dict[str, tuple[Panel, ...]]:
+    """The pictures' panels by file name; without those whose cost is not known of two rows at least, or 0 for all."""
+    panels: dict[str, tuple[Panel, ...]] = {
         "pareto_macs.png": (
             Panel(label="MACs a picture, student and downscaler", cost=lambda row: row.total_macs),
             Panel(label="MACs a picture, student alone", cost=lambda row: row.student_macs),
@@ -58,12 +58,17 @@ def pareto_pictures(results: Results) -> dict[str, bytes]:
             Panel(label="1 − SSIM to bicubic thumbnails", cost=_dissimilarity, linear=True),
         ),
     }
-    drawn = {}
+    chosen = {}
     for name, group in panels.items():
         costs = [[cost for cost, _ in _placed(panel, results)] for panel in group]
         if all(len(known) > 1 and any(known) for known in costs):
-            drawn[name] = _draw(results, group)
-    return drawn
+            chosen[name] = group
+    return chosen
+
+
+def pareto_pictures(results: Results) -> dict[str, bytes]:
+    """The pictures by file name."""
+    return {name: _draw(results, panels) for name, panels in drawable(results).items()}
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -103,7 +108,20 @@ def _draw_points(axes: Axes, panel: Panel, results: Results) -> None:
             axes.errorbar(
                 costs, means, yerr=errors, fmt=mark, color=colour, markersize=6, capsize=3, label=legend[kind]
             )
+    _draw_front(axes, placed)
+    axes.margins(x=0.2, y=0.12)
+    _scale(axes, panel)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g}%"))
+    axes.grid(color="#e5e7eb", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_front(axes: Axes, placed: Sequence[tuple[float, Row]]) -> None:
+    """The line of what nothing beats; none where all are bounds, which nobody would use."""
     line = front([(cost, _mean(row)) for cost, row in placed if row.kind != "bound"])
+    if not line:
+        return
     line.append((max(cost for cost, _ in placed), line[-1][1]))  # what costs more and is no better lies below it
     axes.step(
         *zip(*line, strict=True),
@@ -113,12 +131,6 @@ def _draw_points(axes: Axes, panel: Panel, results: Results) -> None:
         zorder=0,
         label="nothing cheaper is better",
     )
-    axes.margins(x=0.2, y=0.12)
-    _scale(axes, panel)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g}%"))
-    axes.grid(color="#e5e7eb", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _scale(axes: Axes, panel: Panel) -> None:

@@ -39,14 +39,12 @@ def compare(
     if settings.splits and any(one.settings and one.settings.evaluation_data for one in recipes):
         raise ConfigError("splits: a recipe names evaluation_data, the same for every split; leave that out")
     best_of = matching("best_of", settings.best_of, dict.fromkeys(recipe.name for recipe in recipes))
-    remake: set[str] = set()
     if settings.teacher_recipe and settings.train:
         for split in splits:
             data = split or settings.data
             teacher = read_recipe(Path(settings.teacher_recipe), {"data": data} if data else {})
             teacher = replace(teacher, output=str(_teacher_folder(settings, split)))
-            _, replaced = train_shared_teacher(teacher, overwrite=overwrite, quiet=quiet)
-            remake |= {split_name(split) if split else ""} if replaced else set()
+            train_shared_teacher(teacher, overwrite=overwrite, quiet=quiet)
     study = Study(
         title="Comparison",
         recipes=tuple(recipes),
@@ -58,7 +56,7 @@ def compare(
         train=settings.train,
         settings=asdict(settings),
     )
-    comparison = carry_out(study, overwrite=overwrite, remake=remake, quiet=quiet)
+    comparison = carry_out(study, overwrite=overwrite, quiet=quiet)
     write(comparison, study)
     return comparison
 

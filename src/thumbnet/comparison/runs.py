@@ -12,7 +12,10 @@ from thumbnet.progress import Announcer
 from thumbnet.resolved_settings import resolved_settings
 from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import differing_setting
+from thumbnet.storage import write_atomically
 from thumbnet.training import fit, teacher_settings, train_teacher
+
+OF_OLD_TEACHER = "of_a_replaced_teacher"  # an empty file in the folder of a run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +40,14 @@ def run_folder(output: Path, name: str, seed: int) -> RunFolder:
     return RunFolder(output / f"{name}-seed{seed}")
 
 
-def train_shared_teacher(settings: TrainSettings, *, overwrite: bool, quiet: bool) -> tuple[Path, bool]:
+def train_shared_teacher(settings: TrainSettings, *, overwrite: bool, quiet: bool) -> Path:
     """Trains the teacher of a comparison unless it is there.
 
+    Where it takes the place of an older one, the runs beside it are marked: they learned from that, and are made again,
+    even if this comparison is stopped and begun once more.
+
     Returns:
-        Its weights, and whether an older one was replaced, so that runs that learned from that are out of date.
+        Its weights.
 
     Raises:
         ConfigError: If there is one with other settings and `overwrite` is false.
@@ -50,12 +56,15 @@ def train_shared_teacher(settings: TrainSettings, *, overwrite: bool, quiet: boo
     run, announcer = RunFolder(settings.output), Announcer(quiet)
     wanted = resolved_settings(teacher_settings(settings), {})
     replaced = _is_outdated(run, wanted, overwrite, UNUSED_BY_TEACHERS)
+    if replaced:
+        for begun in run.path.parent.glob(f"*-seed*/{run.config.name}"):
+            write_atomically(begun.with_name(OF_OLD_TEACHER), b"")
     if replaced or not (run.evaluation.exists() and run.teacher_weights.exists()):
         announcer.say("teacher:")
         train_teacher(settings, resume=not replaced, overwrite=replaced, quiet=quiet)
     else:
         announcer.say(f"teacher: {run.teacher_weights} is there")
-    return run.teacher_weights.absolute(), replaced
+    return run.teacher_weights.absolute()
 
 
 def train_missing(
@@ -64,7 +73,6 @@ def train_missing(
     output: Path,
     *,
     overwrite: bool = False,
-    remake: Collection[str] = (),
     train: bool = True,
     quiet: bool = False,
 ) -> list[RecipeRun]:
@@ -77,7 +85,6 @@ def train_missing(
         seeds: To train each with.
         output: Folder of the runs' folders.
         overwrite: Make runs again that were made with other settings.
-        remake: Splits whose runs to make again, whatever their settings; '' for recipes without one.
         train: Without it, runs that are not finished are left out.
         quiet: Show nothing.
 
@@ -86,11 +93,7 @@ def train_missing(
     """
     planned = [RecipeRun(recipe=r, seed=s, run=run_folder(output / r.split, r.name, s)) for s in seeds for r in recipes]
     possible = [one for one in planned if one.recipe.impossible is None]
-    outdated = {
-        one.run.path
-        for one in possible
-        if _is_outdated(one.run, _settings(one), overwrite, remake=one.recipe.split in remake)
-    }
+    outdated = {one.run.path for one in possible if _is_outdated(one.run, _settings(one), overwrite)}
     missing = [one.run.path for one in possible if one.run.path in outdated or not is_finished(one.run)]
     announcer = Announcer(quiet)
     if not train:
@@ -133,13 +136,11 @@ def _with_failure(one: RecipeRun, failure: str | None) -> RecipeRun:
     return RecipeRun(recipe=one.recipe, seed=one.seed, run=one.run, failure=failure)
 
 
-def _is_outdated(
-    run: RunFolder, settings: TrainSettings, overwrite: bool, unused: Collection[str] = (), *, remake: bool = False
-) -> bool:
+def _is_outdated(run: RunFolder, settings: TrainSettings, overwrite: bool, unused: Collection[str] = ()) -> bool:
     """Whether a run is there that has to be replaced."""
     if not run.config.exists():
         return False
-    if remake:
+    if (run.path / OF_OLD_TEACHER).exists():  # the user agreed to that when the teacher was replaced
         return True
     try:
         difference = differing_setting(run, settings, unused)

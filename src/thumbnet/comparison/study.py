@@ -4,7 +4,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from thumbnet.comparison.figures import pareto_pictures
+from thumbnet.comparison.figures import drawable, pareto_pictures
 from thumbnet.comparison.finished_runs import training_hours
 from thumbnet.comparison.latency import measure_latency
 from thumbnet.comparison.recipes import TEACHER, Recipe
@@ -82,7 +82,7 @@ class Comparison:
         return tuple(one for one in self.runs if one.failure is not None)
 
 
-def carry_out(study: Study, *, overwrite: bool, remake: Collection[str] = (), quiet: bool = False) -> Comparison:
+def carry_out(study: Study, *, overwrite: bool, quiet: bool = False) -> Comparison:
     """Trains what is missing, times what is there, and makes the rows; `write` puts them on disk.
 
     Raises:
@@ -95,7 +95,6 @@ def carry_out(study: Study, *, overwrite: bool, remake: Collection[str] = (), qu
         study.seeds,
         study.output,
         overwrite=overwrite,
-        remake=remake,
         train=study.train,
         quiet=quiet,
     )
@@ -118,22 +117,24 @@ def _failures(runs: Sequence[RecipeRun]) -> tuple[str, ...]:
 def write(comparison: Comparison, study: Study, **more: Any) -> None:
     """Writes comparison.json, and with any result comparison.md, comparison.csv and the pictures.
 
+    The pictures come last: whatever keeps one from being drawn, the numbers of hours of training are on disk.
+
     Args:
         comparison: From `carry_out`.
         study: It was made from.
         **more: Kept in comparison.json beside the rest.
     """
     folder, results = comparison.folder, comparison.results
-    pictures = pareto_pictures(results) if results else {}
     content = {**_circumstances(study, comparison.runs), **more, **_found(results)}
     content["failures"] = {str(one.run.path.relative_to(folder)): one.failure for one in comparison.failed}
     content["notes"] = comparison.notes
     write_json(folder / "comparison.json", content)
-    if results:
-        text = markdown(results, study.title, comparison.notes, list(pictures))
-        write_atomically(folder / "comparison.md", text.encode())
-        write_atomically(folder / "comparison.csv", as_csv(results.rows).encode())
-    for name, picture in pictures.items():
+    if results is None:
+        return
+    text = markdown(results, study.title, comparison.notes, list(drawable(results)))
+    write_atomically(folder / "comparison.md", text.encode())
+    write_atomically(folder / "comparison.csv", as_csv(results.rows).encode())
+    for name, picture in pareto_pictures(results).items():
         write_atomically(folder / name, picture)
 
 

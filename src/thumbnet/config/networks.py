@@ -132,6 +132,7 @@ class StudentSettings:
         self._check_finer()
         kinds = get_args(Trainable)
         require(self.trainable in kinds, "student.trainable", self.trainable, f"one of {', '.join(kinds)}")
+        require(self.detail_steps >= 0, "student.detail_steps", self.detail_steps, "0 or more")
         require(0 <= self.drop_path < 1, "student.drop_path", self.drop_path, "at least 0, less than 1")
         require(0 <= self.prune <= 0.95, "student.prune", self.prune, "a share of the MACs from 0 to 0.95")
         finer = self.keep_stem_resolution or self.keep_stride is not None or self.dilate_last_stage

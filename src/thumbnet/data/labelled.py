@@ -76,6 +76,11 @@ class Pictures:
             names=tuple(self.names[i] for i in keep),
         )
 
+    @property
+    def fingerprint_of_names(self) -> str:
+        """SHA-256 over the names in any order; changes when a picture is added, removed or called otherwise."""
+        return hashlib.sha256("\0".join(sorted(self.names)).encode()).hexdigest()
+
     def in_classes(self, classes: tuple[str, ...], whose: str) -> "Pictures":
         """The same pictures with labels that count in other classes, found by name; there may be more of them.
 
@@ -136,6 +141,8 @@ class Splits:
 def hold_out(pictures: Pictures, share: float, name: str, fold: int = 0) -> Splits:
     """Splits by a hash of the pictures' names, each class by itself where a picture has one class.
 
+    A file that is listed several times counts once, in the first of its classes, and all its rows are on one side.
+
     Args:
         pictures: All pictures.
         share: Share of each class to hold out, rounded to the nearest picture.
@@ -146,20 +153,49 @@ def hold_out(pictures: Pictures, share: float, name: str, fold: int = 0) -> Spli
         DataError: If a class would be left empty on either side.
     """
     held_out: set[int] = set()
+    for files in _ranked_files(pictures):
+        start, end = (round(share * number * len(files)) for number in (fold, fold + 1))
+        held_out.update(row for rows in files[start:end] for row in rows)
     for label, members in _groups(pictures):
-        members.sort(key=lambda i: hashlib.sha256(pictures.names[i].encode()).digest())
-        start, end = (round(share * number * len(members)) for number in (fold, fold + 1))
-        if not 0 < end - start < len(members):
+        if not 0 < len(held_out.intersection(members)) < len(members):
             of_class = "" if label is None else f" of class '{pictures.classes[label]}'"
             problem = f"holding out {share:.0%} of the {len(members)} pictures{of_class}"
             raise DataError(f"data: {problem} leaves a split empty; add pictures or change --holdout")
-        held_out.update(members[start:end])
     everything = range(len(pictures))
     return Splits(
         train=pictures.select([i for i in everything if i not in held_out]),
         evaluation=pictures.select(sorted(held_out)),
         description=f"{share:.0%} held out of {name}",
     )
+
+
+def _ranked_files(pictures: Pictures) -> list[list[list[int]]]:
+    """Positions of the rows of each file, by class, the files of a class in the order in which they are held out."""
+    single = pictures.kind == "single"
+    classes: dict[int | None, list[list[int]]] = {}
+    for rows in _rows_by_file(pictures):
+        label = min(cast(tuple[int, ...], pictures.labels)[row] for row in rows) if single else None
+        classes.setdefault(label, []).append(rows)
+    return [
+        sorted(files, key=lambda rows: hashlib.sha256(_name_of_file(pictures, rows).encode()).digest())
+        for files in classes.values()
+    ]
+
+
+def _rows_by_file(pictures: Pictures) -> list[list[int]]:
+    """Positions of the rows of each file. Bytes within rows are files of their own, whatever their names."""
+    if not isinstance(pictures.files, tuple):
+        return [[row] for row in range(len(pictures))]
+    rows: dict[Path, list[int]] = {}
+    for row, file in enumerate(pictures.files):
+        rows.setdefault(file, []).append(row)
+    return list(rows.values())
+
+
+def _name_of_file(pictures: Pictures, rows: list[int]) -> str:
+    """A picture's name; of one that is listed several times without the row's number, which moves with other rows."""
+    name = pictures.names[rows[0]]
+    return name if len(rows) == 1 else name.rpartition("#")[0] or name
 
 
 def _groups(pictures: Pictures) -> list[tuple[int | None, list[int]]]:

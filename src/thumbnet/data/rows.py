@@ -38,7 +38,7 @@ def _below(path: Path, root: Path) -> str:
 
 
 def _different(names: list[str]) -> tuple[str, ...]:
-    """Names that are there twice get their row's number, because views and splits go by name."""
+    """Names that are there twice get their row's number, because views go by name; `hold_out` goes by file."""
     counted = Counter(names)
     return tuple(f"{name}#{row}" if counted[name] > 1 else name for row, name in enumerate(names))
 

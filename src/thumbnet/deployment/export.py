@@ -34,6 +34,7 @@ _NEEDED = {
     "executorch": executorch_format.NEEDED,
     "torch-export": (),
 }
+_WITHOUT_TEACHER = "leave --with-teacher out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ def export(
     if not bundle.makes_pictures:
         kind = bundle.description.downscaler.kind
         raise ExportError(f"downscaler: {kind} is a bound and makes no picture to export; train another kind")
-    teacher = teacher_of(Path(run), bundle, allow_code) if settings.with_teacher else None
+    teacher = teacher_of(Path(run), bundle, allow_code, _WITHOUT_TEACHER) if settings.with_teacher else None
     data = open_verification_data(Path(run), bundle, settings, announcer)
     description = _describe(bundle, Path(run), settings)
     with announcer.working("exporting"):

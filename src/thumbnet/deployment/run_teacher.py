@@ -13,21 +13,27 @@ from thumbnet.run_folder import RunFolder
 from thumbnet.run_record import settings_of
 
 
-def teacher_of(run: Path, bundle: ThumbNet, allow_code: bool) -> nn.Module:
+def teacher_of(run: Path, bundle: ThumbNet, allow_code: bool, without: str | None = None) -> nn.Module:
     """T in eval mode, with its branches for training fused.
+
+    Args:
+        run: A run folder.
+        bundle: Of that run.
+        allow_code: Import the `package.module:factory` that the run names.
+        without: What a user may do who has no teacher, such as `leave --with-teacher out`; None where it has to be.
 
     Raises:
         ExportError: If it is not at hand.
         CheckpointError: If it is code that is not allowed.
     """
-    folder = RunFolder(run)
+    folder, otherwise = RunFolder(run), f", or {without}" if without else ""
     if not folder.config.is_file():
-        raise ExportError(f"{run} does not say what its teacher was; give the run's folder, or leave the teacher out")
+        raise ExportError(f"{run} does not say what its teacher was; give the run's folder{otherwise}")
     settings = settings_of(folder)
     require_trust(settings.teacher, allow_code, "the run's config.yaml")
     try:
         built = build_teacher(settings, bundle.labels)
         check_same_classes(built.classes, bundle.labels)
     except (NetworkError, CheckpointError) as error:
-        raise ExportError(f"the run's teacher is not at hand ({error}); bring it back, or leave it out") from error
+        raise ExportError(f"the run's teacher is not at hand ({error}); bring it back{otherwise}") from error
     return reparameterise(built.classifier.network.eval())

@@ -71,7 +71,8 @@ def _open(data: str, bundle: ThumbNet, own: TrainSettings | None, announcer: Ann
     """Other data: where it has labels of the bundle's classes, they count."""
     wanted = EVERYTHING
     if own is not None:
-        wanted = wanted_by(replace(own, class_map=None, unlabelled=False, streaming=False), cache_folder(own.cache))
+        plain = replace(own, class_map=None, unlabelled=False, streaming=False)
+        wanted = wanted_by(plain, cache_folder(own.cache) / "datasets")
     wanted = replace(wanted, multilabel=bundle.description.multilabel, unlabelled=False)
     try:
         return _in_classes(open_data(data, wanted=wanted), bundle)

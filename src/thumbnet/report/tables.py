@@ -105,7 +105,7 @@ def accuracy_table(evaluation: Evaluation) -> Table:
         shares["student"] = evaluation.get("agreement")
     rows = [(METRICS[metric], tuple(_accuracy_cell(shares[name], counted) for name in names))]
     # With five classes or fewer every answer is among the first five.
-    if any(len(evaluation[name].get("per_class", ())) > 5 for name in names):
+    if metric == "top1" and any(len(evaluation[name].get("per_class", ())) > 5 for name in names):
         rows.append(("top-5", tuple(_accuracy_cell(evaluation[name].get("top5"), pictures) for name in names)))
     rows.append(("MACs per picture, network alone", _cells(names, lambda name: _cost(evaluation, name, "macs"))))
     if "downscaler" in evaluation:
@@ -114,7 +114,8 @@ def accuracy_table(evaluation: Evaluation) -> Table:
     if "downscaler" in evaluation:
         extra = evaluation["downscaler"].get("parameters")
         rows.append(("parameters of the downscaler", _cells(names, lambda name: extra if name == "student" else None)))
-    return Table(_accuracy_caption(pictures), ("", *(NETWORKS[name] for name in names)), tuple(rows))
+    caption = _accuracy_caption(pictures, errors=counted is not None)
+    return Table(caption, ("", *(NETWORKS[name] for name in names)), tuple(rows))
 
 
 def naturalness_table(evaluation: Evaluation) -> Table | None:
@@ -143,7 +144,7 @@ def _rounded(value: float | None, digits: int, unit: str = "") -> Cell:
 
 
 def class_table(evaluation: Evaluation) -> Table | None:
-    """Accuracy by class, what lost most first; only the ten worst of more than fifty classes."""
+    """Accuracy (or average precision) by class, what lost most first; only the ten worst of more than fifty classes."""
     shares = {name: evaluation.get(name, {}).get("per_class") for name in ("teacher", "student")}
     known = {name: values for name, values in shares.items() if values}
     if not known:
@@ -159,7 +160,8 @@ def class_table(evaluation: Evaluation) -> Table | None:
             cells.append(Cell(UNKNOWN if lost is None else points(lost)))
         rows.append((label, tuple(cells)))
     columns = ("class", *known, *(["difference"] if compared else []))
-    return Table(_class_caption(len(order), len(shown), compared), columns, tuple(rows))
+    precisions = evaluation.get("metric", "top1") == "map"
+    return Table(_class_caption(len(order), len(shown), compared, precisions), columns, tuple(rows))
 
 
 def _compute(evaluation: Evaluation) -> KeyNumber:
@@ -171,19 +173,21 @@ def _compute(evaluation: Evaluation) -> KeyNumber:
     return KeyNumber("MACs", f"{quantity(teacher)} → {quantity(student)}", meaning)
 
 
-def _accuracy_caption(pictures: int | None) -> str:
+def _accuracy_caption(pictures: int | None, errors: bool) -> str:
     if not pictures:
         return "Accuracy and cost."
-    return f"Accuracy and cost, on {pictures:,} pictures. ± is one binomial standard error, in percentage points."
+    explained = " ± is one binomial standard error, in percentage points." if errors else ""
+    return f"Accuracy and cost, on {pictures:,} pictures.{explained}"
 
 
-def _class_caption(classes: int, shown: int, compared: bool) -> str:
-    first = "those that lose most first" if compared else "the least accurate first"
+def _class_caption(classes: int, shown: int, compared: bool, precisions: bool) -> str:
+    what = "Average precision" if precisions else "Accuracy"
     unit = "; difference in percentage points" if compared else ""
     if shown == classes:
-        return f"Accuracy by class, {first}{unit}."
-    which = "that lose most" if compared else "that are least accurate"
-    return f"Accuracy of the {shown} of {classes:,} classes {which}{unit}."
+        first = "those that lose most first" if compared else "the lowest first"
+        return f"{what} by class, {first}{unit}."
+    which = "that lose most" if compared else "where it is lowest"
+    return f"{what} of the {shown} of {classes:,} classes {which}{unit}."
 
 
 def _accuracy_cell(share: float | None, pictures: int | None) -> Cell:

@@ -21,6 +21,8 @@ from thumbnet.deployment.benchmark.networks import inputs_of, write_networks
 from thumbnet.deployment.benchmark.results import Row, as_csv, as_markdown, rows_of
 from thumbnet.deployment.benchmark.subjects import Inputs, Subject, load
 from thumbnet.deployment.benchmark.timing import measure
+from thumbnet.deployment.formats import onnx_format
+from thumbnet.deployment.formats.made import require_packages
 from thumbnet.profiling import count_macs
 from thumbnet.progress import Announcer
 from thumbnet.storage import write_atomically, write_json
@@ -56,6 +58,15 @@ class BenchmarkResult:
         return [json_file, *(folder / name for name in contents)]
 
 
+def require_engines() -> None:
+    """Makes sure that the packages which write and run the networks are there.
+
+    Raises:
+        ExportError: If one is not.
+    """
+    require_packages("onnx", onnx_format.NEEDED, extra="onnx", command="benchmark")
+
+
 def benchmark(
     bundle: ThumbNet,
     teacher: nn.Module,
@@ -74,9 +85,10 @@ def benchmark(
 
     Raises:
         DataError: If no picture can be read.
-        ExportError: If a network cannot be exported.
+        ExportError: If a package is missing, or a network cannot be exported.
         ConfigError: If the bundle makes no pictures.
     """
+    require_engines()
     announcer = announcer or Announcer()
     bundle.require_pictures()
     inputs = inputs_of(bundle, files, settings.pictures)

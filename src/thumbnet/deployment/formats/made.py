@@ -20,12 +20,18 @@ class Made:
     engines: Engines
 
 
-def require_packages(format_: str, needed: tuple[str, ...], extra: str) -> None:
+def require_packages(format_: str, needed: tuple[str, ...], extra: str, command: str = "export") -> None:
     """Makes sure that the packages of a format are there.
+
+    Args:
+        format_: What needs them.
+        needed: Their names, as they are imported.
+        extra: Of `thumbnet`, that brings them.
+        command: Of `thumbnet`, that is told of.
 
     Raises:
         ExportError: If one is not.
     """
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
-        raise ExportError(f"export: {format_} needs the package {missing[0]}; run: pip install 'thumbnet[{extra}]'")
+        raise ExportError(f"{command}: {format_} needs the package {missing[0]}; run: pip install 'thumbnet[{extra}]'")
