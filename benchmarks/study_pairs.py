@@ -1,7 +1,7 @@
 """The tables of findings.md.jinja that hold one thing beside another: learned and bicubic thumbnails, settings tried."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import mean, stdev
 from typing import Any, NamedTuple
@@ -94,7 +94,8 @@ TRIED = (
 )  # fmt: skip
 
 REPEATED = ("imagenette_first_layer", "imagenette_bounds", "imagenette_fine_again")
-T_OF_THREE = 3.182  # 97.5% of Student's t with three degrees of freedom, for the four trainings of these
+BESIDE_D = ("imagenette_fine_losses", "imagenette_fine_others", "imagenette_fine_seed1")
+T = {3: 4.303, 4: 3.182}  # 97.5% of Student's t for so many trainings, which have a degree of freedom less
 
 
 class Other(NamedTuple):
@@ -141,19 +142,22 @@ def learned_or_bicubic(studies: dict[str, Rows], answers: Mapping[str, Any]) -> 
     return table(("student", "data, training", "seeds", "learned", "bicubic", "difference"), lines, left=(0, 1))
 
 
-def over_trainings(studies: dict[str, Rows]) -> dict[str, float]:
+def over_trainings(studies: dict[str, Rows], names: Sequence[str], bicubic: str) -> dict[str, float]:
     """Learned minus bicubic of the finer student after six epochs on Imagenette, over all trainings of both.
 
     Chance in training alone is in the interval (Student's t): every training was evaluated on the same pictures.
+
+    Args:
+        studies: All of them.
+        names: Of those that have both.
+        bicubic: The row of bicubic thumbnails.
     """
     apart = [
-        learned - bicubic
-        for study in REPEATED
-        for learned, bicubic in zip(
-            *(studies[study][name]["metric"]["values"] for name in (FINE, "bicubic_all_fine")), strict=True
-        )
+        ours - other
+        for study in names
+        for ours, other in zip(*(studies[study][name]["metric"]["values"] for name in (FINE, bicubic)), strict=True)
     ]
-    half = T_OF_THREE * stdev(apart) / math.sqrt(len(apart))
+    half = T[len(apart)] * stdev(apart) / math.sqrt(len(apart))
     return {"mean": mean(apart), "low": mean(apart) - half, "high": mean(apart) + half}
 
 
