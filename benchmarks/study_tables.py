@@ -117,6 +117,7 @@ def _kinds(studies: dict[str, Rows], shown: Callable[[str, float], Row], crop_sh
                 ("6 epochs, two seeds", "_first_layer", "bicubic_all_fine"),
                 ("10 epochs", "_detail_long", "bicubic_all_fine"),
                 ("16 epochs", "_fine_long", "bicubic_all_fine"),
+                ("the defaults but for that: 30 epochs of fresh views ¹", "_defaults_fine_bicubic", "bicubic_all_fine"),
             ),
         ),
         Kind(
