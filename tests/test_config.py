@@ -97,6 +97,7 @@ CHANGED = TrainSettings(
         (ThumbnailSettings, "codec_noise", [-0.1, 1.1, math.nan], [0.0, 1.0]),
         (ThumbnailSettings, "quality", [(0, 50), (60, 50), (50, 101)], [(1, 100), (70, 70)]),
         (StudentSettings, "keep_stride", [0, -1], [1, 4, None]),
+        (StudentSettings, "detail_steps", [-1], [0, 10]),
         (StudentSettings, "drop_path", [-0.1, 1.0, math.nan], [0.0, 0.9]),
         (StudentSettings, "prune", [-0.1, 0.96, math.nan], [0.0, 0.95]),
         (ViewSettings, "crop_share", [0.0, 1.1, -0.5], [0.01, 1.0, None]),
