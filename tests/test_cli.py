@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -247,3 +248,14 @@ def test_evaluate_measures_formats(thumbnet: Run, trained_run: Path, tmp_path: P
     assert_one_clear_line(answer, "format is gif", "png, webp, jpeg, jpeg444")
     answer = thumbnet("evaluate", "--teacher", "timm/resnet18", "--data", "x", "--formats", "png")
     assert_one_clear_line(answer, "--formats is for the thumbnails of a run")
+
+
+def test_an_evaluation_that_does_not_fit_into_memory_says_what_to_give(
+    thumbnet: Run, trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fills_the_memory(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr("thumbnet.cli.commands.evaluate_run", fills_the_memory)
+    answer = thumbnet("evaluate", trained_run, "--batch-size", 16)
+    assert_one_clear_line(answer, "not enough memory", "give a smaller --batch-size than 16")

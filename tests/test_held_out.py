@@ -11,7 +11,8 @@ import yaml
 from conftest import tiny_values, write_photos
 from row_makers import write_table
 from thumbnet import evaluate, fit
-from thumbnet.errors import ConfigError
+from thumbnet.config import ColumnSettings
+from thumbnet.errors import ConfigError, DataError
 from thumbnet.run_folder import RunFolder
 
 WARNING = "are not those of the training of"
@@ -57,6 +58,21 @@ def test_a_share_is_refused_where_the_data_has_its_own_pictures_to_evaluate_on(t
 def test_a_share_of_other_data_is_free(run: Path, tmp_path: Path) -> None:
     other = write_photos(tmp_path, {"others": {"flat": 4, "round": 4}}, seed=5) / "others"
     assert evaluate(run, str(other), holdout=0.5, **HERE)["data"]["pictures"] == 4
+
+
+def test_other_pictures_may_be_in_columns_of_other_names(run: Path, tmp_path: Path) -> None:
+    folder = write_photos(tmp_path, {"others": {"flat": 3, "round": 3}}, seed=5)
+    rows = [{"seen": str(file), "shape": file.parent.name} for file in sorted(folder.glob("others/*/*"))]
+    table = write_table(tmp_path / "others.csv", rows)
+    with pytest.raises(DataError, match="column"):
+        evaluate(run, str(table), **HERE)
+    result = evaluate(run, str(table), columns=ColumnSettings(picture="seen", label="shape"), **HERE)
+    assert result["data"]["pictures"] == 6
+
+
+def test_other_columns_are_refused_on_the_runs_own_data(run: Path) -> None:
+    with pytest.raises(ConfigError, match="leave --columns out, or give other pictures as --data"):
+        evaluate(run, columns=ColumnSettings(label="shape"), **HERE)
 
 
 def test_the_same_pictures_are_evaluated_without_a_word(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

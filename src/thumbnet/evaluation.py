@@ -11,6 +11,7 @@ from torch import Tensor
 
 from thumbnet.accuracy import HEADLINES, accuracies, agreement
 from thumbnet.bundle import ThumbNet
+from thumbnet.config import ColumnSettings
 from thumbnet.data.labelled import LabelKind, Pictures
 from thumbnet.data.pictures import size_bytes
 from thumbnet.evaluation_answers import Answers, ask, kept_answers
@@ -25,6 +26,7 @@ def evaluate(
     data: str | None = None,
     *,
     holdout: float | None = None,
+    columns: ColumnSettings | None = None,
     allow_code: bool = False,
     batch_size: int = 32,
     workers: int | None = None,
@@ -38,6 +40,7 @@ def evaluate(
         data: Anything that a run can be trained with; by default what the run was trained with, its held-out part.
         holdout: Share held out of one folder of classes, by default none, so that every picture is evaluated. Of the
             run's own data it is always the run's.
+        columns: Of other data, where pictures, labels and splits are; by default as in training.
         allow_code: Import the `package.module:factory` that the bundle names.
         batch_size: Pictures at a time.
         workers: Processes that read pictures.
@@ -56,6 +59,7 @@ def evaluate(
         run,
         data,
         holdout=holdout,
+        columns=columns,
         allow_code=allow_code,
         batch_size=batch_size,
         workers=workers,

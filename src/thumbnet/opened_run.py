@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from thumbnet.bundle import ThumbNet
-from thumbnet.config import DownscalerSettings, StudentSettings, TrainSettings
+from thumbnet.config import ColumnSettings, DownscalerSettings, StudentSettings, TrainSettings
 from thumbnet.data.batches import Batch, LoaderSettings, evaluation_loader
 from thumbnet.data.datasets import Wanted
 from thumbnet.data.inspection import Inspection, inspect
@@ -95,6 +95,7 @@ def open_run(
     data: str | None,
     *,
     holdout: float | None,
+    columns: ColumnSettings | None = None,
     allow_code: bool,
     batch_size: int,
     workers: int | None,
@@ -113,11 +114,13 @@ def open_run(
     own_data = data is None or _same_data(data, settings.data)
     if own_data:
         holdout = _own_holdout(run, settings, holdout)
+        _require_own_columns(run, settings, columns)
     bundle = ThumbNet.load(run.path, allow_code=allow_code, device=target)
     # By another name of the same place a table's absolute paths would have other names, and so another split.
     chosen = settings.data if data is None or own_data else data
     # The bundle holds what the class map said, which may be gone.
-    wanted = wanted_by(replace(settings, class_map=None), cache_folder(settings.cache) / "datasets")
+    reads = replace(settings, class_map=None, columns=columns or settings.columns)
+    wanted = wanted_by(reads, cache_folder(settings.cache) / "datasets")
     names = bundle.labels if settings.class_map or not own_data else None
     wanted = replace(wanted, class_map=names, whose="the bundle's", streaming=wanted.streaming and own_data)
     if settings.unlabelled and not own_data:
@@ -159,6 +162,14 @@ def _own_holdout(run: RunFolder, settings: TrainSettings, given: float | None) -
             "leave --holdout out, or give other pictures as --data"
         )
     return settings.holdout
+
+
+def _require_own_columns(run: RunFolder, settings: TrainSettings, given: ColumnSettings | None) -> None:
+    if given is not None and given != settings.columns:
+        raise ConfigError(
+            f"columns: {run.path} knows the columns of its own data; "
+            "leave --columns out, or give other pictures as --data"
+        )
 
 
 def _has_moved(run: RunFolder, held_out: Pictures, announcer: Announcer) -> bool:

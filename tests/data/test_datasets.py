@@ -236,6 +236,11 @@ def test_a_class_map_orders_the_classes(folder: Path, opened: Opened) -> None:
 # Kinds of labels.
 
 
+def test_a_class_of_a_table_may_have_a_name_that_elsewhere_means_nothing(folder: Path, opened: Opened) -> None:
+    rows = [{"path": name, "label": label} for (name, _), label in zip(PETS, ("None", "None", "NA", "NA"), strict=True)]
+    assert opened(write_table(folder / "t.csv", rows)).evaluation.classes == ("NA", "None")
+
+
 def test_several_labels_become_rows(folder: Path, opened: Opened) -> None:
     rows = [{"path": name, "labels": text} for (name, _), text in zip(PETS, ["cat|red", "cat", "", "red"], strict=True)]
     pictures = opened(write_table(folder / "t.csv", rows), 0.5, multilabel=True)

@@ -28,8 +28,8 @@ from thumbnet.cli.thumbnail_command import SOME_FAILED, thumbnail
 from thumbnet.comparison.recipe_comparison import compare as compare_recipes
 from thumbnet.comparison.study import Comparison
 from thumbnet.comparison.sweep import sweep as sweep_options
-from thumbnet.config import CompareSettings, SweepSettings, TrainSettings, ViewSettings
-from thumbnet.devices import choose_device
+from thumbnet.config import ColumnSettings, CompareSettings, SweepSettings, TrainSettings, ViewSettings
+from thumbnet.devices import choose_device, memory_errors
 from thumbnet.errors import CheckpointError, ConfigError, PictureError
 from thumbnet.evaluation import evaluate as evaluate_run
 from thumbnet.format_evaluation import evaluate_formats
@@ -81,14 +81,18 @@ def evaluate(flags: Namespace) -> int:
         raise ConfigError(f"--{flag} is for a teacher by itself; leave it out, or leave the run {flags.run} out")
     if flags.run is None and flags.formats is not None:
         raise ConfigError("--formats is for the thumbnails of a run; give its folder")
-    if flags.run is None:
-        return _evaluate_teacher(flags)
-    if flags.formats is not None:
-        return _evaluate_formats(flags)
+    with memory_errors(f"give a smaller --batch-size than {flags.batch_size}"):
+        if flags.run is None:
+            return _evaluate_teacher(flags)
+        return _evaluate_run(flags) if flags.formats is None else _evaluate_formats(flags)
+
+
+def _evaluate_run(flags: Namespace) -> int:
     result = evaluate_run(
         flags.run,
         flags.data,
         holdout=flags.holdout,
+        columns=_columns(flags),
         allow_code=flags.allow_code,
         batch_size=flags.batch_size,
         workers=flags.workers,
@@ -207,6 +211,7 @@ def _evaluate_formats(flags: Namespace) -> int:
         flags.run,
         flags.data,
         holdout=flags.holdout,
+        columns=_columns(flags),
         allow_code=flags.allow_code,
         batch_size=flags.batch_size,
         workers=flags.workers,
@@ -240,6 +245,10 @@ def _evaluate_teacher(flags: Namespace) -> int:
         write_json(Path(flags.output), result)
         Console().print(f"written: {flags.output}", soft_wrap=True)
     return 0
+
+
+def _columns(flags: Namespace) -> ColumnSettings | None:
+    return None if flags.columns == ColumnSettings() else flags.columns
 
 
 def _settings(flags: Namespace) -> TrainSettings:

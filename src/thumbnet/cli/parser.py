@@ -173,7 +173,9 @@ def _evaluate_parser() -> Parser:
     parser.add_argument(
         "--teacher_classes", type=str | None, default=None, help="With --teacher: all (default), or those of the data."
     )
-    parser.add_argument("--columns", type=ColumnSettings, default=ColumnSettings(), help="With --teacher.")
+    parser.add_argument(
+        "--columns", type=ColumnSettings, default=ColumnSettings(), help="Of --data, by default as in training."
+    )
     parser.add_argument("--output", type=str | None, default=None, help="With --teacher: a JSON file for the result.")
     return parser
 

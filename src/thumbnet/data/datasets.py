@@ -120,10 +120,12 @@ def load(data: str, wanted: Wanted, *, streaming: bool) -> dict[str, Any]:
             name, configuration, split = parse_name(data)
             return _by_split(datasets.load_dataset(name, configuration, split=split, **options))
         kind, files = _files_of(data)
-        tabs = {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
+        # A class may be called NA or None, which the library would read as nothing.
+        reading: dict[str, Any] = {"keep_default_na": False, "na_values": [""]} if kind == "csv" else {}
+        reading |= {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
         # The library keeps the name `all` for itself.
         named = {"train" if split == "all" else split: shards for split, shards in files.items()}
-        parts = dict(datasets.load_dataset(kind, data_files=named, **options, **tabs))
+        parts = dict(datasets.load_dataset(kind, data_files=named, **options, **reading))
         return {"all": parts["train"]} if "all" in files else parts
 
 
