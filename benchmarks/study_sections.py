@@ -53,6 +53,10 @@ IMAGENETTE: tuple[tuple[str, Section], ...] = (
     ("study_imagenette_lr", study_of("Imagenette: plain student at half the learning rate, six epochs")),
 )  # fmt: skip
 
+DRAWINGS: tuple[tuple[str, Section], ...] = (
+    ("study_clipart", study_of("Drawings: students by the defaults, 30 epochs of fresh views", "13 subjects, 30% held out, 224 px; the teacher was fine-tuned for six epochs.")),
+)  # fmt: skip
+
 CELLS: tuple[tuple[str, Section], ...] = (
     ("study_elpv", study_of("Solar cells: every recipe on one quarter", "elpv at 192 px; one quarter held out.")),
     ("study_elpv_seeds", study_of("Solar cells: five seeds on one quarter", "The defaults but for eight epochs on two views.")),

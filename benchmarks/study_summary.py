@@ -70,6 +70,7 @@ def known_so_far(results: Path) -> str:
     page.filters.update(FILTERS)
     return page.from_string(TEMPLATE.read_text()).render(
         studies=studies,
+        read=read,
         row=row,
         stored=stored,
         apart=apart,
@@ -78,6 +79,7 @@ def known_so_far(results: Path) -> str:
         across=across,
         crop_share=TEACHERS_CROP_SHARE,
         transfer=read("transfer"),
+        drawn_ahead=read("study_clipart")["ours_ahead_by"],
         others=read("study_imagenette_fine_others")["ours_ahead_by"]["thumbnet_fine_detail"],
         over_trainings=study_pairs.over_trainings(studies, study_pairs.REPEATED, "bicubic_all_fine"),
         ahead_of_d=study_pairs.over_trainings(studies, study_pairs.BESIDE_D, "bicubic_cl_kd_fm_fine"),
@@ -98,6 +100,7 @@ def known_so_far(results: Path) -> str:
             "equal_bytes": study_tables.equal_bytes(formats("fine"), formats("ratio2")),
             "smaller_networks": study_tables.smaller_networks(studies, read("reading_and_answering")["milliseconds"]),
             "tried": study_pairs.tried(studies, answers),
+            "drawings": study_tables.drawings(studies["clipart"], read("study_clipart")["ours_ahead_by"]),
         },
     )
 

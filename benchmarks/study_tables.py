@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from study_results import Row, Rows, share, share_kept, top
+from study_results import Row, Rows, points, share, share_kept, top
 
 Formats = dict[str, Any]
 PLAIN, FINE = "thumbnet", "thumbnet_fine_detail"
@@ -223,6 +223,28 @@ def smaller_networks(studies: dict[str, Rows], milliseconds: dict[str, float]) -
         reads = "pictures" if read == "pictures" else "thumbnails"
         lines.append((network, reads, f"{elpv[name]['student_macs'] / 1e6:.0f}", took, top(elpv[name]), found))
     heads = ("network", "reads", "MMACs on solar cells (192 px)", "to read and answer, ms", "solar cells", "Imagenette")
+    return table(heads, lines, left=(0, 1))
+
+
+def drawings(rows: Rows, ahead: dict[str, Row]) -> str:
+    """What students keep of a teacher of drawings, by the defaults, and how far learned thumbnails are ahead.
+
+    Args:
+        rows: Of the study.
+        ahead: By row of ours and other row, the paired difference.
+    """
+    trained = (
+        ("plain", PLAIN, (("bicubic, the same losses", "bicubic_all"), ("bicubic, labels and distillation (c)", "bicubic_cl_kd"))),
+        ("finer", FINE, (("bicubic, the same losses", "bicubic_all_fine"), ("bicubic, labels, distillation and feature mapping (d)", "bicubic_cl_kd_fm_fine"))),
+    )  # fmt: skip
+    lines = []
+    for student, ours, others in trained:
+        for thumbnails, name in (("**learned**", ours), *others):
+            row = rows[name]
+            behind = points(ahead[ours][name]) if name != ours else ""
+            compute = f"{row['student_macs'] / 1e6:.0f}"
+            lines.append((student, thumbnails, compute, len(row["seeds"]), top(row), share_kept(row), behind))
+    heads = ("student", "thumbnails, losses", "MMACs", "seeds", "top-1", "keeps", "learned ahead by")
     return table(heads, lines, left=(0, 1))
 
 

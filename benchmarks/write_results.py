@@ -27,6 +27,7 @@ def render() -> str:
     parts.append(study_summary.known_so_far(RESULTS))
     for name, section in (
         *study_sections.IMAGENETTE,
+        *study_sections.DRAWINGS,
         *study_sections.CELLS,
         ("transfer", study_results.transfer),
         ("reading_and_answering", study_results.reading),

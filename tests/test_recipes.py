@@ -60,4 +60,4 @@ def test_the_defaults_of_a_data_set_say_nothing_of_how_to_train(defaults: Path) 
 def test_the_measurements_on_a_gpu_are_of_the_defaults() -> None:
     script = (RECIPES.parent / "benchmarks" / "gpu" / "run.sh").read_text()
     assert '--base "recipes/$name/defaults.yaml"' in script and "--set" not in script
-    assert {path.parent.name for path in DEFAULTS} == {path.parent.name for path in BASES}
+    assert all(f"study {path.parent.name} --" in script for path in DEFAULTS)

@@ -2,10 +2,11 @@
 # Runs whatever GPU measurements are still missing and writes their JSON to benchmarks/results/gpu, in pieces that can be
 # stopped at any moment: what is there is not measured again. Give a folder as argument to have the JSON copied there too.
 #
-#   IMAGENETTE=path/to/imagenette224 benchmarks/gpu/run.sh [FOLDER]
+#   IMAGENETTE=path/to/imagenette224 CLIPART=path/to/clipart benchmarks/gpu/run.sh [FOLDER]
 #
 # Needs Python with thumbnet, thumbnet[samples,pruning] and the dev group installed, and a CUDA device. The study's runs
-# are kept in runs/gpu and go on where they were stopped; it is left out on Imagenette where the pictures are not there.
+# are kept in runs/gpu and go on where they were stopped; it is left out on Imagenette and on drawings, which
+# benchmarks/clipart_pictures.py makes, where these are not there.
 set -euo pipefail
 cd "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 
@@ -36,6 +37,8 @@ study() { # NAME, then flags of thumbnet compare
 study elpv --teacher-recipe recipes/elpv/teacher.yaml
 imagenette=${IMAGENETTE:-imagenette224}
 if [ -d "$imagenette" ]; then study imagenette --data "$imagenette"; fi
+clipart=${CLIPART:-clipart}
+if [ -d "$clipart" ]; then study clipart --data "$clipart" --teacher-recipe recipes/clipart/teacher.yaml; fi
 
 bundle=runs/gpu/elpv/thumbnet-seed0
 if [ -d "$bundle" ] && [ ! -e "$results/downscaler_floor_gpu.json" ]; then
