@@ -56,8 +56,11 @@ def write_subject(subject: Path, folder: Path, seen: set[str]) -> int:
 
 def on_white(file: Path) -> Image.Image | None:
     """The drawing in RGB, its shorter side at most 256 px; None if it is too small or too large."""
-    Image.MAX_IMAGE_PIXELS = None  # sizes are read first, below
-    with Image.open(file) as opened:
+    try:
+        opened = Image.open(file)
+    except Image.DecompressionBombError:
+        return None
+    with opened:
         if min(opened.size) < SMALLEST_SIDE or opened.width * opened.height > MOST_PIXELS:
             return None
         drawing = opened.convert("RGBA")
