@@ -1,8 +1,10 @@
 """What a run was: its settings, fingerprints of data and teacher, and the versions, as kept in config.yaml."""
 
+import hashlib
 import platform
 from collections.abc import Collection, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from thumbnet.config import TrainSettings, settings_from_dict
@@ -10,7 +12,7 @@ from thumbnet.errors import ConfigError
 from thumbnet.run_folder import RECORD_KEY, RunFolder
 
 START, EM = "downscaler.start", "loss.em"
-HELD_OUT, TEACHER = "held_out_fingerprint", "teacher_fingerprint"
+HELD_OUT, TEACHER, TEACHER_FILE = "held_out_fingerprint", "teacher_fingerprint", "teacher_file_fingerprint"
 VERSIONED = ("thumbnet", "torch", "torchvision", "timm", "accelerate")
 # What may differ between the two halves of a resumed run; only `device` and `compile` can then change its result, by
 # rounding.
@@ -47,7 +49,7 @@ def record_of(
         teacher: Fingerprint of the teacher's weights; None where there is no teacher.
     """
     versions = {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}}
-    others = {HELD_OUT: held_out, TEACHER: teacher}
+    others = {HELD_OUT: held_out, TEACHER: teacher, TEACHER_FILE: file_fingerprint(settings.teacher_weights)}
     fingerprints = {"data_fingerprint": fingerprint, **{name: value for name, value in others.items() if value}}
     recorded = {**fingerprints, "losses": dict(losses), "versions": versions}
     return {**_without(settings.as_dict(), unused), RECORD_KEY: recorded}
@@ -105,6 +107,21 @@ def require_same_record(run: RunFolder, record: Mapping[str, Any]) -> None:
     if recorded.get(TEACHER, teacher) != teacher:  # a run from before it was recorded goes on with any
         named = f"the weights of the teacher ({given['teacher_weights']})"
         raise ConfigError(f"--resume: {named} changed since {run.path} was begun; put them back, or give --overwrite")
+
+
+def file_fingerprint(weights: str) -> str | None:
+    """SHA-256 of a file of weights; None of weights that are no file, or of a file that is no longer there."""
+    try:
+        with Path(weights).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def teacher_file_of(run: RunFolder) -> str | None:
+    """Fingerprint of the file that the teacher's weights were read from; None of a run from before it was recorded."""
+    found: str | None = (run.read_config().get(RECORD_KEY) or {}).get(TEACHER_FILE)
+    return found
 
 
 def held_out_in_training(run: RunFolder) -> str | None:

@@ -1,5 +1,6 @@
 """What `thumbnet compare` refuses, before any training."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from thumbnet import compare
+from conftest import tiny_values
+from thumbnet import compare, train_teacher
 from thumbnet.comparison.recipes import read_recipes
 from thumbnet.config.comparison import CompareSettings
 from thumbnet.errors import ConfigError
@@ -28,6 +30,36 @@ def test_a_run_with_other_settings_is_refused_by_name_and_overwritten_when_asked
     compare(recipes=changed, overwrite=True, **output)
     assert yaml.safe_load((tmp_path / "out" / "one-seed0" / "config.yaml").read_text())["lr"] == 0.5
     assert (tmp_path / "out" / "two-seed0" / "evaluation.json").stat().st_mtime_ns == kept
+
+
+def test_runs_of_another_teacher_in_the_same_file_are_refused_and_made_again_when_asked(
+    write_recipe: Write, photos: Path, tmp_path: Path
+) -> None:
+    first, second = (
+        train_teacher(**tiny_values(photos, tmp_path / str(seed)), seed=seed, quiet=True) for seed in (1, 2)
+    )
+    weights = tmp_path / "teacher.safetensors"
+    shutil.copy(first, weights)
+    recipe = write_recipe(tmp_path, "one", teacher_weights=str(weights))
+    given = {"recipes": [recipe], "output": tmp_path / "out", "timing_rounds": 0, "quiet": True}
+    compare(**given)
+    predictions = tmp_path / "out" / "one-seed0" / "predictions.csv"
+    made = predictions.stat().st_mtime_ns
+    compare(**given, overwrite=True)
+    assert predictions.stat().st_mtime_ns == made, "the same teacher teaches nothing anew"
+
+    shutil.copy(second, weights)
+    problem = (
+        r"one-seed0 learned from another teacher than is now in .*teacher.safetensors; put that one back, .*--over"
+    )
+    with pytest.raises(ConfigError, match=problem):
+        compare(**given)
+    assert predictions.stat().st_mtime_ns == made
+    compare(**given, overwrite=True)
+    assert predictions.stat().st_mtime_ns != made
+
+    weights.unlink()
+    assert compare(**given, train=False).results is not None, "finished runs need their teacher no more"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Training what is missing of a comparison: finished runs are kept, begun ones gone on with, failures noted."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -11,7 +11,7 @@ from thumbnet.errors import CheckpointError, ConfigError, ThumbNetError
 from thumbnet.progress import Announcer
 from thumbnet.resolved_settings import resolved_settings
 from thumbnet.run_folder import RunFolder
-from thumbnet.run_record import differing_setting
+from thumbnet.run_record import differing_setting, file_fingerprint, teacher_file_of
 from thumbnet.storage import write_atomically
 from thumbnet.training import fit, teacher_settings, train_teacher
 
@@ -89,11 +89,13 @@ def train_missing(
         quiet: Show nothing.
 
     Raises:
-        ConfigError: Before any training, if a run was made with other settings and `overwrite` is false.
+        ConfigError: Before any training, if a run was made with other settings, or its teacher's file was replaced, and
+            `overwrite` is false.
     """
     planned = [RecipeRun(recipe=r, seed=s, run=run_folder(output / r.split, r.name, s)) for s in seeds for r in recipes]
     possible = [one for one in planned if one.recipe.impossible is None]
-    outdated = {one.run.path for one in possible if _is_outdated(one.run, _settings(one), overwrite)}
+    teachers = {name: file_fingerprint(name) for name in {_settings(one).teacher_weights for one in possible}}
+    outdated = {one.run.path for one in possible if _is_outdated(one.run, _settings(one), overwrite, teachers=teachers)}
     missing = [one.run.path for one in possible if one.run.path in outdated or not is_finished(one.run)]
     announcer = Announcer(quiet)
     if not train:
@@ -136,8 +138,14 @@ def _with_failure(one: RecipeRun, failure: str | None) -> RecipeRun:
     return RecipeRun(recipe=one.recipe, seed=one.seed, run=one.run, failure=failure)
 
 
-def _is_outdated(run: RunFolder, settings: TrainSettings, overwrite: bool, unused: Collection[str] = ()) -> bool:
-    """Whether a run is there that has to be replaced."""
+def _is_outdated(
+    run: RunFolder,
+    settings: TrainSettings,
+    overwrite: bool,
+    unused: Collection[str] = (),
+    teachers: Mapping[str, str | None] | None = None,
+) -> bool:
+    """Whether a run is there that has to be replaced; `teachers` are fingerprints of weights' files, by path."""
     if not run.config.exists():
         return False
     if (run.path / OF_OLD_TEACHER).exists():  # the user agreed to that when the teacher was replaced
@@ -148,13 +156,18 @@ def _is_outdated(run: RunFolder, settings: TrainSettings, overwrite: bool, unuse
         if overwrite:
             return True
         raise
-    if difference is None:
-        return False
-    if not overwrite:
+    choices = "another --output, or --overwrite to make such runs again"
+    if difference is not None and not overwrite:
         name, made, wanted = difference
-        choices = "give the settings it was made with, another --output, or --overwrite to make such runs again"
-        raise ConfigError(f"{run.path} was made with {name} {made}, not {wanted}; {choices}")
-    return True
+        raise ConfigError(
+            f"{run.path} was made with {name} {made}, not {wanted}; give the settings it was made with, {choices}"
+        )
+    made, found = teacher_file_of(run), (teachers or {}).get(settings.teacher_weights)
+    replaced = made is not None and found is not None and made != found
+    if replaced and not overwrite:
+        problem = f"{run.path} learned from another teacher than is now in {settings.teacher_weights}"
+        raise ConfigError(f"{problem}; put that one back, give {choices}")
+    return difference is not None or replaced
 
 
 def _time_left(durations: Sequence[float], runs: int) -> str:
