@@ -10,6 +10,7 @@ Runs what is missing (each goes on where it was stopped) and writes the JSON, an
 """
 
 import argparse
+import csv
 import itertools
 import os
 import platform
@@ -26,6 +27,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from thumbnet import fit
+from thumbnet.comparison.statistics import paired_difference
 from thumbnet.config import TrainSettings, settings_from_dict
 from thumbnet.run_folder import RunFolder
 from thumbnet.storage import write_json
@@ -61,8 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for weight in numbers(getattr(given, loss)):
             points.append({"kind": kind, "start": start, "lr_factor": factor, "loss": loss, "weight": weight})
     measured: list[dict[str, Any]] = []
+    right: list[np.ndarray] = []
     for point in points:
-        measured.append({**point, **summarise([train(settings, point, seed, given.runs) for seed in seeds])})
+        runs = [train(settings, point, seed, given.runs) for seed in seeds]
+        right.append(np.stack([answered_rightly(run) for run in runs]))
+        found = {**point, **summarise([run.read_evaluation() or {} for run in runs])}
+        measured.append(found | {"beside_bicubic": asdict(paired_difference(right[-1], right[0]))})
         result = {
             "command": shlex.join(["python", "benchmarks/naturalness_curve.py", *(arguments or sys.argv[1:])]),
             "date": datetime.now(UTC).date().isoformat(),
@@ -94,8 +100,8 @@ def base_settings(given: argparse.Namespace) -> TrainSettings:
     return settings_from_dict({**values, **flags, "output": str(given.runs)})
 
 
-def train(settings: TrainSettings, point: dict[str, Any], seed: int, runs: Path) -> dict[str, Any]:
-    """The evaluation of one run, trained where it is missing."""
+def train(settings: TrainSettings, point: dict[str, Any], seed: int, runs: Path) -> RunFolder:
+    """One run, trained where it is missing."""
     name = f"{point['kind']}-{point['start']}-lr{point['lr_factor']:g}-{point['loss']}{point['weight']:g}-{seed}"
     run = RunFolder(runs / name)
     if not run.evaluation.exists():
@@ -109,7 +115,13 @@ def train(settings: TrainSettings, point: dict[str, Any], seed: int, runs: Path)
             output=str(run.path),
             resume=run.config.exists(),
         )
-    return run.read_evaluation() or {}
+    return run
+
+
+def answered_rightly(run: RunFolder) -> np.ndarray:
+    """1 for each picture whose label the student says."""
+    with run.predictions.open(newline="", encoding="utf-8") as file:
+        return np.array([float(row["student"] == row["label"]) for row in csv.DictReader(file)])
 
 
 def summarise(evaluations: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -44,7 +44,6 @@ PAIRS = (
     Pair("finer, hidden detail", SIX, "imagenette_first_layer", FINE),
     Pair("″", f"{SIX}, anew", "imagenette_bounds", FINE),
     Pair("″", f"{SIX}, anew", "imagenette_fine_again", FINE),
-    Pair("″", f"{SIX}, anew", "imagenette_fine_seed1", FINE),
     Pair("″", TEN, "imagenette_detail_long", FINE),
     Pair("finer, `detail_decoder` ¹", SIX, "imagenette_detail", "thumbnet_detail"),
     Pair("″", TEN, "imagenette_detail_long", "thumbnet_detail"),
@@ -94,9 +93,15 @@ TRIED = (
     Trial("", "plain", SIX, "imagenette_lr", PLAIN, PLAIN, "imagenette"),
 )  # fmt: skip
 
-REPEATED = ("imagenette_first_layer", "imagenette_bounds", "imagenette_fine_again", "imagenette_fine_seed1")
+# That of imagenette_fine_seed1 is seed 1 of imagenette_first_layer once more, to the last bit.
+REPEATED = ("imagenette_first_layer", "imagenette_bounds", "imagenette_fine_again")
 BESIDE_D = ("imagenette_fine_losses", "imagenette_fine_others", "imagenette_fine_seed1")
-T = {3: 4.303, 5: 2.776}  # 97.5% of Student's t for so many trainings, which have a degree of freedom less
+T = {
+    3: 4.303,
+    4: 3.182,
+    5: 2.776,
+    6: 2.571,
+}  # 97.5% of Student's t for so many trainings, which have a degree of freedom less
 
 
 class Other(NamedTuple):
@@ -152,12 +157,18 @@ def over_trainings(studies: dict[str, Rows], names: Sequence[str], bicubic: str)
         studies: All of them.
         names: Of those that have both.
         bicubic: The row of bicubic thumbnails.
+
+    Raises:
+        ValueError: If two of them reached the same to the last bit, as one training in two tables does.
     """
-    apart = [
-        ours - other
+    reached = [
+        pair
         for study in names
-        for ours, other in zip(*(studies[study][name]["metric"]["values"] for name in (FINE, bicubic)), strict=True)
+        for pair in zip(*(studies[study][name]["metric"]["values"] for name in (FINE, bicubic)), strict=True)
     ]
+    if len(set(reached)) < len(reached):
+        raise ValueError(f"two trainings of {', '.join(names)} reached the same; is one of them the other?")
+    apart = [ours - other for ours, other in reached]
     half = T[len(apart)] * stdev(apart) / math.sqrt(len(apart))
     return {"mean": mean(apart), "low": mean(apart) - half, "high": mean(apart) + half}
 

@@ -40,8 +40,14 @@ def points(difference: dict[str, float]) -> str:
     return f"{100 * difference['mean']:+.1f} {limits}"
 
 
-def study_of(title: str, note: str = "") -> Callable[[dict[str, Any]], str]:
-    """The section of a comparison of recipes/study on one data set; `note` says what its title leaves out."""
+def study_of(title: str, note: str = "", drawn: str = "") -> Callable[[dict[str, Any]], str]:
+    """The section of a comparison of recipes/study on one data set.
+
+    Args:
+        title: Its heading.
+        note: What that leaves out.
+        drawn: The study whose pictures (`benchmarks/study_pictures.py`) stand in it; none by default.
+    """
 
     def study(result: dict[str, Any]) -> str:
         seeds = len(result["seeds"])
@@ -59,9 +65,15 @@ def study_of(title: str, note: str = "") -> Callable[[dict[str, Any]], str]:
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
         ]
         lines += [_row(row) for row in result["rows"] if row["metric"]]
-        return "\n".join([*lines, ""])
+        return "\n".join([*lines, *(pareto(drawn, "macs", "bytes") if drawn else ()), ""])
 
     return study
+
+
+def pareto(study: str, *costs: str) -> list[str]:
+    """Pictures of accuracy against costs, as `benchmarks/study_pictures.py` draws them."""
+    said = {"macs": "MACs", "latency": "latency", "bytes": "bytes a picture"}
+    return [f"\n![Accuracy against {said[cost]}](pictures/study_{study}_{cost}.png)" for cost in costs]
 
 
 def _drawn(result: dict[str, Any]) -> str:
@@ -99,8 +111,8 @@ def _row(row: dict[str, Any]) -> str:
     return f"| {' | '.join(map(str, cells))} | {row['against'] or ''} | {apart} |"
 
 
-def sweep_of(title: str) -> Callable[[dict[str, Any]], str]:
-    """The section of a sweep over ratios and student options, with what it recommends."""
+def sweep_of(title: str, drawn: str) -> Callable[[dict[str, Any]], str]:
+    """The section of a sweep over ratios and student options, with what it recommends and its pictures."""
 
     def sweep(result: dict[str, Any]) -> str:
         lines = [
@@ -115,7 +127,8 @@ def sweep_of(title: str) -> Callable[[dict[str, Any]], str]:
             drop = points(row["drop"]) if row["drop"] else ""
             size = f"{row['picture_bytes']:,.0f}" if row["picture_bytes"] else ""
             lines.append(f"| {' | '.join((row['name'], macs(row), taken, top(row), drop, size))} |")
-        return "\n".join([*lines, "", f"{result['recommendation']['reason']}\n"])
+        pictures = pareto(drawn, "macs", "latency", "bytes")
+        return "\n".join([*lines, "", result["recommendation"]["reason"], *pictures, ""])
 
     return sweep
 
@@ -209,6 +222,11 @@ def naturalness_of(title: str, name: str) -> Callable[[dict[str, Any]], str]:
             "| downscaler | starts | its learning rate | loss and weight | top-1 | SSIM | ΔE |",
             "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
         ]
+        paired = (
+            "beside_bicubic" in result["points"][0]
+        )  # the first curves did not keep what the pictures were answered
+        if paired:
+            lines[-2:] = [f"{lines[-2]} beside bicubic |", f"{lines[-1]} ---: |"]
         for point in result["points"]:
             fixed = point["kind"] == "bicubic"
             told = (
@@ -217,7 +235,8 @@ def naturalness_of(title: str, name: str) -> Callable[[dict[str, Any]], str]:
                 else (point["start"], f"× {point['lr_factor']:g}", f"{point['loss']} {point['weight']:g}")
             )
             measured = (f"{100 * point['top1']:.1f}%", f"{point['ssim']:.3f}", f"{point['delta_e']:.1f}")
-            lines.append(f"| {' | '.join((point['kind'], *told, *measured))} |")
+            beside = () if not paired else ("",) if fixed else (points(point["beside_bicubic"]),)
+            lines.append(f"| {' | '.join((point['kind'], *told, *measured, *beside))} |")
         return "\n".join([*lines, ""])
 
     return naturalness

@@ -20,7 +20,7 @@ IMAGENETTE: tuple[tuple[str, Section], ...] = (
     ("study_imagenette_fine_losses", study_of("Imagenette: finer student, bicubic thumbnails with one loss after the other", HALF_LR)),
     ("study_imagenette_fine_again", study_of("Imagenette: finer student, against the best of those on bicubic thumbnails", "The same runs as above.")),
     ("study_imagenette_equal_compute", study_of("Imagenette: finer student, beside bicubic thumbnails of ratio 2 for the same compute", "The same runs as above, and one more.")),
-    ("study_imagenette_fine_others", study_of("Imagenette: finer student, learned resizers and the losses of others", HALF_LR)),
+    ("study_imagenette_fine_others", study_of("Imagenette: finer student, learned resizers and the losses of others", HALF_LR, "imagenette_fine_others")),
     ("study_imagenette_fine_seed1", study_of("Imagenette: finer student, another seed beside the best of the losses of others", HALF_LR)),
     ("study_imagenette_several_sides", study_of("Imagenette: finer student of several sides, six epochs", f"Trained at ratios 2 and 4 in each step, measured at 4. {HALF_LR}")),
     ("study_imagenette_longer_start", study_of("Imagenette: finer student, a start of 4,000 steps (`student.detail_steps`)", HALF_LR)),
@@ -60,7 +60,7 @@ DRAWINGS: tuple[tuple[str, Section], ...] = (
 CELLS: tuple[tuple[str, Section], ...] = (
     ("study_elpv", study_of("Solar cells: every recipe on one quarter", "elpv at 192 px; one quarter held out.")),
     ("study_elpv_seeds", study_of("Solar cells: five seeds on one quarter", "The defaults but for eight epochs on two views.")),
-    ("study_elpv_sweep", sweep_of("Solar cells: a sweep over ratios and students, eight epochs on one quarter")),
+    ("study_elpv_sweep", sweep_of("Solar cells: a sweep over ratios and students, eight epochs on one quarter", "elpv_sweep")),
     ("study_elpv_detail", study_of("Solar cells: detail hidden in the thumbnail")),
     ("study_elpv_folds", study_of("Solar cells: each quarter held out in turn, a teacher for each")),
     ("study_elpv_folds_again", study_of("Solar cells: each quarter once more, teachers and students trained anew")),

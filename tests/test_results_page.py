@@ -25,8 +25,9 @@ def test_a_difference_over_trainings_has_their_chance_in_its_interval() -> None:
         names = (pairs.FINE, "bicubic_all_fine")
         return {name: {"metric": {"values": found}} for name, found in zip(names, (learned, bicubic), strict=True)}
 
-    first, *others = pairs.REPEATED
-    studies = {first: study([0.95, 0.96], [0.94, 0.94]), **{name: study([0.96], [0.95]) for name in others}}
-    found = pairs.over_trainings(studies, pairs.REPEATED, "bicubic_all_fine")
-    # 1, 2, 1, 1 and 1 points: mean 1.2, standard error 0.2, and 2.776 of them on each side
-    assert found == pytest.approx({"mean": 0.012, "low": 0.012 - 2.776 * 0.002, "high": 0.012 + 2.776 * 0.002})
+    studies = {"one": study([0.95, 0.96], [0.94, 0.94]), "two": study([0.97], [0.96]), "three": study([0.98], [0.97])}
+    found = pairs.over_trainings(studies, list(studies), "bicubic_all_fine")
+    # 1, 2, 1 and 1 points: mean 1.25, standard error 0.25, and 3.182 of them on each side
+    assert found == pytest.approx({"mean": 0.0125, "low": 0.0125 - 3.182 * 0.0025, "high": 0.0125 + 3.182 * 0.0025})
+    with pytest.raises(ValueError, match="is one of them the other"):
+        pairs.over_trainings(studies | {"four": studies["two"]}, [*studies, "four"], "bicubic_all_fine")

@@ -46,6 +46,9 @@ def test_the_curve_has_a_point_for_every_combination_and_goes_on(recipe: Path, t
         ("residual", "detail", "pm", 5),
     ]
     assert result["points"][0]["ssim"] == pytest.approx(1)
+    bicubic = result["points"][0]["top1"]
+    for point in result["points"]:
+        assert point["beside_bicubic"]["mean"] == pytest.approx(point["top1"] - bicubic)
     assert all(0 <= point["top1"] <= 1 and point["delta_e"] >= 0 for point in result["points"])
     assert yaml.safe_load((runs / "residual-natural-lr1-mm10-0" / "config.yaml").read_text())["loss"]["mm"] == 10
     assert yaml.safe_load((runs / "residual-detail-lr1-pm5-0" / "config.yaml").read_text())["loss"]["pm"] == 5

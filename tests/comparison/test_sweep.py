@@ -1,6 +1,7 @@
 """`thumbnet sweep`: every ratio and student option, and the recommendation."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,13 @@ def test_the_cheapest_within_the_limit_is_recommended() -> None:
     assert "the upper end of its interval is not within it" in found.reason
     assert found.command == "thumbnet predict out/b-seed0 PICTURES"
     assert recommend(rows, 3.0, Path("out")).surely
+
+
+def test_a_recommendation_says_which_runs_it_does_not_rest_on() -> None:
+    rows = [replace(row("a", 300, 0.01, 0.0, 0.02), failures=("not enough memory",)), row("b", 900, 0.0, 0.0, 0.01)]
+    reason = recommend(rows, 2.0, Path("out")).reason
+    assert reason.endswith("Other runs of a failed (not enough memory), so this is of those that finished.")
+    assert "failed" not in recommend(rows[1:], 2.0, Path("out")).reason
 
 
 def test_a_drop_of_exactly_the_limit_is_within_it() -> None:

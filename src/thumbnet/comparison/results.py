@@ -196,11 +196,24 @@ def _against_best(
     ]
     if not candidates:
         return row
-    best = max(candidates, key=lambda other: other.metric.mean if other.metric else 0.0)
-    common = {*row.seeds} & {*best.seeds}
-    ours, others = ([run for run in finished[name] if run.one.seed in common] for name in (row.name, best.name))
+    # By the runs that the difference is made of: seeds that only one of two rows has would decide by their luck.
+    best = min(candidates, key=lambda other: _lead(*_common(finished[row.name], finished[other.name])))
+    ours, others = _common(finished[row.name], finished[best.name])
     difference = paired_difference(_stack(ours, STUDENT), _stack(others, STUDENT), splits=ours[0].of_split)
     return replace(row, against=best.name, difference=difference)
+
+
+def _common(ours: Sequence[Finished], others: Sequence[Finished]) -> tuple[list[Finished], list[Finished]]:
+    """The runs of two rows with the seeds that both have."""
+    common = {run.one.seed for run in ours} & {run.one.seed for run in others}
+    of_ours, of_others = ([run for run in runs if run.one.seed in common] for runs in (ours, others))
+    return of_ours, of_others
+
+
+def _lead(ours: Sequence[Finished], others: Sequence[Finished]) -> float:
+    """Mean of the headline metric of ours minus that of the others."""
+    own, other = (float(np.mean([headline(run.evaluation, STUDENT) for run in runs])) for runs in (ours, others))
+    return own - other
 
 
 def _held_against(row: Row, other: Row, equal_by: EqualBy) -> bool:

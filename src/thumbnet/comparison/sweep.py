@@ -139,6 +139,10 @@ def recommend(rows: Sequence[Row], max_drop: float, output: Path) -> Recommendat
         reason += f"the upper end of its interval is {end}."
     else:
         reason = f"None is within {max_drop:g} points; {chosen.name} comes nearest ({facts})."
+    if chosen.failures:
+        reason += (
+            f" Other runs of {chosen.name} failed ({'; '.join(chosen.failures)}), so this is of those that finished."
+        )
     run = run_folder(output, chosen.name, chosen.seeds[0]).path
     return Recommendation(
         name=chosen.name,

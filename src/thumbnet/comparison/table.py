@@ -77,8 +77,8 @@ def reading_notes(results: Results, equal_by: EqualBy, device: str) -> tuple[str
         f"{results.pictures:,} pictures. Brackets hold 95% intervals of a paired bootstrap over splits, seeds and "
         "pictures; with one split and one seed over pictures alone, and then another training may well lie outside. "
         "Std is over seeds. Drop and differences are in percentage points.",
-        f"The best alternative is the one of highest mean among those whose MACs ({counted}) are within "
-        f"{EQUAL_WITHIN:.0%} of the row's.",
+        "The best alternative is the one of highest mean, beside the row's with the seeds that both have, among those of "
+        f"equal MACs ({counted}): the larger number at most {1 + EQUAL_WITHIN:g} times the smaller.",
     ]
     if any(row.kind == "bound" and row.against for row in results.rows):
         notes.append("A bound, which nobody would use, stands beside the best alternative of no more MACs.")
