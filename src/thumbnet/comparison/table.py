@@ -77,7 +77,7 @@ def reading_notes(results: Results, equal_by: EqualBy, device: str) -> tuple[str
         f"{results.pictures:,} pictures. Brackets hold 95% intervals of a paired bootstrap over splits, seeds and "
         "pictures; with one split and one seed over pictures alone, and then another training may well lie outside. "
         "Std is over seeds. Drop and differences are in percentage points.",
-        "The best alternative is the one of highest mean, beside the row's with the seeds that both have, among those of "
+        "The best alternative is the one of highest mean, by the seeds that it and the row have, among those of "
         f"equal MACs ({counted}): the larger number at most {1 + EQUAL_WITHIN:g} times the smaller.",
     ]
     if any(row.kind == "bound" and row.against for row in results.rows):
