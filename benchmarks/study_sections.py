@@ -49,6 +49,8 @@ IMAGENETTE: tuple[tuple[str, Section], ...] = (
     ("study_imagenette_defaults_fine", study_of("Imagenette: finer student by the defaults, 30 epochs of fresh views")),
     ("study_imagenette_defaults_fine_bicubic", study_of("Imagenette: finer student on bicubic thumbnails by the defaults, 30 epochs of fresh views")),
     ("study_imagenette_ratio2", study_of("Imagenette: ratio 2 with the teacher's compute, three epochs on four views at 2.5e-4")),
+    ("study_imagenette_ratio2_fine_bicubic", study_of("Imagenette: ratio 2 with the teacher's compute on bicubic thumbnails, three epochs on two views at 2.5e-4")),
+    ("stored_thumbnails_ratio2_fine", stored_thumbnails_of("Imagenette: stored bicubic thumbnails of ratio 2 for the teacher's compute")),
     ("study_imagenette_alternatives", study_of("Imagenette: plain students, what others do, six epochs")),
     ("study_imagenette_lr", study_of("Imagenette: plain student at half the learning rate, six epochs")),
 )  # fmt: skip

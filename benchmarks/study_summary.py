@@ -123,6 +123,8 @@ def _not_run(studies: dict[str, Rows]) -> dict[str, list[str]]:
         ran = {name for rows in tables for name, row in rows.items() if row["metric"]}
         # There the ratio was a flag.
         ran |= {f"{name}_ratio2" for name in studies["elpv_ratio2"]} if data == "elpv" else set()
+        # And so it was in the sweep.
+        ran |= {"thumbnet_ratio2_fine_detail"} if data == "elpv" else set()
         # And there the mixes were.
         ran |= {"thumbnet_heavier_em_mixed"} if data == "imagenette" else set()
         missing[shown] = [f"`{file.stem}`" for file in sorted(RECIPES.glob("*.yaml")) if file.stem not in ran]

@@ -40,6 +40,7 @@ CHOICES = (
     Choice("compute and bytes", 2, "plain, `bicubic` thumbnails", ("imagenette_ratio2_bicubic", "bicubic_all_ratio2"), None, "6", "; {lossy} as WebP 80"),
     Choice("pixels", 4, "`upsample`, `detail_decoder`", ("imagenette_whole_compute", "thumbnet_upsampled"), None, "3"),
     Choice("accuracy", 2, "`keep_stem_resolution`", ("imagenette_ratio2", "thumbnet_ratio2_fine_detail"), None, "3"),
+    Choice("accuracy and bytes", 2, "`keep_stem_resolution`, `bicubic` thumbnails", ("imagenette_ratio2_fine_bicubic", "bicubic_all_ratio2_fine"), None, "3"),
 )  # fmt: skip
 
 
@@ -99,7 +100,8 @@ def _kinds(studies: dict[str, Rows], shown: Callable[[str, float], Row], crop_sh
         "30 epochs of fresh views, half of the batches mixed ¹",
     )
     return (
-        Kind("ratio 2, `keep_stem_resolution`", "100%", [], classes(("3 epochs", "_ratio2", "thumbnet_ratio2_fine_detail"))),
+        Kind("ratio 2, `keep_stem_resolution`", "100%", [], classes(("3 epochs, four views", "_ratio2", "thumbnet_ratio2_fine_detail"))),
+        Kind("ratio 2, `keep_stem_resolution` on bicubic thumbnails", "", [], classes(("3 epochs, two views", "_ratio2_fine_bicubic", "bicubic_all_ratio2_fine"))),
         Kind("ratio 2", "100%", [(ONE_QUARTER, studies["elpv_ratio2"][PLAIN])], classes(("6 epochs", "_detail", "thumbnet_ratio2"))),
         Kind(
             "ratio 2 on bicubic thumbnails",

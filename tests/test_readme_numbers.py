@@ -45,6 +45,7 @@ def kept(share: float, limits: Mapping[str, float]) -> str:
         ("clipart", "bicubic_all_fine"),
         ("imagenette_ratio2_bicubic", "bicubic_all_ratio2"),
         ("imagenette_ratio2", "thumbnet_ratio2_fine_detail"),
+        ("imagenette_ratio2_fine_bicubic", "bicubic_all_ratio2_fine"),
         ("imagenette_whole_compute", "thumbnet_upsampled"),
     ],
 )
@@ -153,3 +154,10 @@ def test_what_any_downscaler_could_be_worth() -> None:
     limits = f"[{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
     said = f"for 1.4 times the compute, is worth {100 * found['mean']:.1f} {limits}"
     assert said in " ".join(README.split())
+
+
+def test_what_stored_thumbnails_give_at_the_teachers_compute() -> None:
+    larger = result("stored_thumbnails_ratio2_fine")["formats"]["webp:90"]["runs"]["bicubic_all_ratio2_fine-seed0"]
+    hidden = result("stored_thumbnails_whole_compute")["formats"]["webp"]["runs"]["thumbnet_upsampled-seed0"]
+    said = [f"{100 * found['top1']:.1f}% for {found['bytes'] / 1000:.1f} kB" for found in (larger, hidden)]
+    assert f"as WebP 90 {said[0]}, where hidden detail at ratio 4 has {said[1]}" in " ".join(README.split())
