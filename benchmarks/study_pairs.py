@@ -12,6 +12,7 @@ from study_tables import FINE, HEAVIER, PLAIN, table
 
 SIX, TEN = "Imagenette, 6 epochs", "Imagenette, 10 epochs on four views"
 TWELVE = "Imagenette, 12 epochs on four views ³"
+SHORT = "Imagenette, 6 epochs on two views ³"
 DEFAULTS = "Imagenette, 30 epochs of fresh views ³"
 FRESH_CELLS = "solar cells, two quarters, 30 epochs of fresh views ³"
 FRESH_QUARTER = "solar cells, one of these ³"
@@ -87,6 +88,13 @@ TRIED = (
     Trial("", "plain, `loss.em` 10", DEFAULTS, "imagenette_defaults_heavier_em_mixup", HEAVIER, HEAVIER, "imagenette_defaults_heavier_em"),
     Trial("", "plain, `loss.em` 10", FRESH_QUARTER, "elpv_fresh_mixup", "thumbnet_heavier_em_mixed", HEAVIER),
     Trial("`views.scale` from 0.25 instead of 0.5", "plain", TWELVE, "imagenette_wider_views", "thumbnet_wider_views", PLAIN),
+    Trial("`loss.temperature` 1 instead of 2", "plain", SHORT, "imagenette_settings", "thumbnet_temperature_1", PLAIN, "imagenette_settings"),
+    Trial("`loss.temperature` 4 instead of 2", "plain", SHORT, "imagenette_settings", "thumbnet_temperature_4", PLAIN, "imagenette_settings"),
+    Trial("features mapped at the ends of three stages", "plain", SHORT, "imagenette_settings", "thumbnet_several_taps", PLAIN, "imagenette_settings"),
+    Trial("`student.drop_path` 0.1", "plain", SHORT, "imagenette_settings", "thumbnet_drop_path", PLAIN, "imagenette_settings"),
+    Trial("`optimizer.weight_decay` 0.3 instead of 0.05", "plain", SHORT, "imagenette_settings", "thumbnet_weight_decay", PLAIN, "imagenette_settings"),
+    Trial("`optimizer.ema_decay` 0 instead of 0.99", "plain", SHORT, "imagenette_settings", "thumbnet_without_average", PLAIN, "imagenette_settings"),
+    Trial("`loss.pm` 80 instead of 20", "finer", SIX, "imagenette_fine_more_natural", "thumbnet_fine_more_natural", FINE, "imagenette_fine_others"),
     Trial("`student.detail_steps` 4,000 instead of 1,000", "finer", SIX, "imagenette_longer_start", "thumbnet_fine_longer_start", FINE),
     Trial("four epochs at ratio 2 before", "finer", TEN, "imagenette_progressive", FINE, FINE, "imagenette_detail_long"),
     Trial("`lr` 5e-4 instead of 1e-3", "finer, bicubic", SIX, "imagenette_detail", "bicubic_all_fine", "bicubic_all_fine", "imagenette"),
