@@ -177,3 +177,10 @@ def test_what_fainter_detail_costs() -> None:
     said = f"ΔE {fainter['delta_e']:.1f} instead of {default['delta_e']:.1f} from bicubic thumbnails, for "
     said += f"{100 * found.mean:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}] points on Imagenette"
     assert said in README
+
+
+def test_what_leaving_distillation_out_gives_the_plain_student() -> None:
+    kept_answers = result("study_imagenette_settings")["answers"]
+    found = script("picture_answers").difference((kept_answers, "thumbnet_without_kd"), (kept_answers, "thumbnet"))
+    said = f"{100 * found.mean:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}] points ahead on Imagenette"
+    assert f"`--loss.kd 0` is worth a try: {said}" in README
