@@ -105,12 +105,8 @@ TRIED = (
 # That of imagenette_fine_seed1 is seed 1 of imagenette_first_layer once more, to the last bit.
 REPEATED = ("imagenette_first_layer", "imagenette_bounds", "imagenette_fine_again")
 BESIDE_D = ("imagenette_fine_losses", "imagenette_fine_others", "imagenette_fine_seed1")
-T = {
-    3: 4.303,
-    4: 3.182,
-    5: 2.776,
-    6: 2.571,
-}  # 97.5% of Student's t for so many trainings, which have a degree of freedom less
+# 97.5% of Student's t for so many trainings, which have a degree of freedom less.
+T = {3: 4.303, 4: 3.182, 5: 2.776}
 
 
 class Other(NamedTuple):

@@ -222,9 +222,8 @@ def naturalness_of(title: str, name: str) -> Callable[[dict[str, Any]], str]:
             "| downscaler | starts | its learning rate | loss and weight | top-1 | SSIM | ΔE |",
             "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
         ]
-        paired = (
-            "beside_bicubic" in result["points"][0]
-        )  # the first curves did not keep what the pictures were answered
+        # The first curves did not keep which pictures were answered rightly.
+        paired = "beside_bicubic" in result["points"][0]
         if paired:
             lines[-2:] = [f"{lines[-2]} beside bicubic |", f"{lines[-1]} ---: |"]
         for point in result["points"]:

@@ -28,6 +28,7 @@ from thumbnet.config import (
 from thumbnet.run_folder import RECORD_KEY
 
 DESCRIPTION = "Turns any well-trained image classifier into one that works on thumbnails."
+_REPLACED = "Make runs again whose settings or teacher have changed."
 
 
 class Parser(ArgumentParser):
@@ -97,7 +98,7 @@ def _compare_parser() -> Parser:
         "NAME=VALUE, a setting of `thumbnet train` for every recipe, such as epochs=3; may be given several times."
     )
     parser.add_argument("--set", type=str, action="append", default=[], help=setting)
-    parser.add_argument("--overwrite", action="store_true", help="Make runs again whose settings have changed.")
+    parser.add_argument("--overwrite", action="store_true", help=_REPLACED)
     return parser
 
 
@@ -107,7 +108,7 @@ def _sweep_parser() -> Parser:
     parser = Parser(description=text, exit_on_error=False)
     parser.add_class_arguments(SweepSettings)
     _add_recipe(parser, skip=set())
-    parser.add_argument("--overwrite", action="store_true", help="Make runs again whose settings have changed.")
+    parser.add_argument("--overwrite", action="store_true", help=_REPLACED)
     return parser
 
 
