@@ -6,9 +6,12 @@ from dataclasses import asdict
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import picture_answers
 from study_results import Row, Rows, points, top
 from study_tables import FINE, HEAVIER, PLAIN, table
+from thumbnet.comparison.statistics import paired_difference
 
 SIX, TEN = "Imagenette, 6 epochs", "Imagenette, 10 epochs on four views"
 TWELVE = "Imagenette, 12 epochs on four views ³"
@@ -66,7 +69,7 @@ PAIRS = (
     Pair("plain, `loss.em` 10, bicubic with 2", QUARTERS, "elpv_folds", HEAVIER, "bicubic_all"),
     Pair("plain, `loss.em` 10", f"{CELLS}, anew ³", "elpv_seeds", PLAIN, "bicubic_all"),
     Pair("plain, ratio 2", CELLS, "elpv_ratio2", PLAIN, "bicubic_all"),
-    Pair("plain, the paper's downscaler", CELLS, "elpv", "thumbnet_paper", "bicubic_all"),
+    Pair("plain, the paper's downscaler ⁴", CELLS, "elpv", "thumbnet_paper", "bicubic_all"),
 )  # fmt: skip
 
 TRIED = (
@@ -105,6 +108,7 @@ TRIED = (
 # That of imagenette_fine_seed1 is seed 1 of imagenette_first_layer once more, to the last bit.
 REPEATED = ("imagenette_first_layer", "imagenette_bounds", "imagenette_fine_again")
 BESIDE_D = ("imagenette_fine_losses", "imagenette_fine_others", "imagenette_fine_seed1")
+BESIDE_D_WITH_ANSWERS = BESIDE_D[1:]
 # 97.5% of Student's t for so many trainings, which have a degree of freedom less.
 T = {3: 4.303, 4: 3.182, 5: 2.776}
 
@@ -176,6 +180,30 @@ def over_trainings(studies: dict[str, Rows], names: Sequence[str], bicubic: str)
     apart = [ours - other for ours, other in reached]
     half = T[len(apart)] * stdev(apart) / math.sqrt(len(apart))
     return {"mean": mean(apart), "low": mean(apart) - half, "high": mean(apart) + half}
+
+
+def over_trainings_and_pictures(answers: Mapping[str, Any], names: Sequence[str], other: str) -> dict[str, float]:
+    """Ours minus another row of the finer student, over the trainings of several studies and their pictures at once.
+
+    Args:
+        answers: By study, which pictures each run answered rightly.
+        names: Studies that have both rows, each with trainings that the others have not.
+        other: The other row.
+
+    Raises:
+        ValueError: If the studies were evaluated on different pictures.
+    """
+    rows: dict[str, list[np.ndarray]] = {FINE: [], other: []}
+    held_out = set()
+    for study in names:
+        pairs = {name: picture_answers.row_of(answers[study], name) for name in rows}
+        held_out |= {str(pictures) for pictures, _ in pairs.values()}
+        for seed in sorted(set.intersection(*(set(seeds) for _, seeds in pairs.values()))):
+            for name, (_, seeds) in pairs.items():
+                rows[name].append(np.concatenate(seeds[seed]))
+    if len(held_out) > 1:
+        raise ValueError(f"{', '.join(names)} were evaluated on different pictures")
+    return asdict(paired_difference(np.stack(rows[FINE]), np.stack(rows[other])))
 
 
 def beside_others(studies: dict[str, Rows], ahead: Mapping[str, Any], answers: Mapping[str, Any]) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from thumbnet.config import StudentSettings
+
 Row = dict[str, Any]
 Rows = dict[str, Row]
 
@@ -58,7 +60,7 @@ def study_of(title: str, note: str = "", drawn: str = "") -> Callable[[dict[str,
         lines = [
             f"## {title}\n",
             f"EfficientNet-{network}; recipes of [recipes/study](alternatives.md), the same data, views, epochs and",
-            f"optimiser for each; {counted}, {result['hours']:.1f} hours of training epochs.",
+            f"optimiser for each{_steps_before(result)}; {counted}, {result['hours']:.1f} hours of training epochs.",
             f"Brackets: 95% intervals, paired over {_drawn(result)}; differences in points. SSIM and ΔE (colour difference): to bicubic",
             f"thumbnails.{' ' + note if note else ''}\n",
             "| recipe | seeds | MMACs: S (+ E) | top-1 ± std | retention | bytes | SSIM | ΔE | against | difference |",
@@ -68,6 +70,13 @@ def study_of(title: str, note: str = "", drawn: str = "") -> Callable[[dict[str,
         return "\n".join([*lines, *(pareto(drawn, "macs", "bytes") if drawn else ()), ""])
 
     return study
+
+
+def _steps_before(result: dict[str, Any]) -> str:
+    """That students which read hidden detail have steps before their epochs, where one of the rows is such a one."""
+    if not any("detail" in row["name"] for row in result["rows"]):
+        return ""
+    return f" (where detail is hidden, {StudentSettings().detail_steps:,} steps on crops before them)"
 
 
 def pareto(study: str, *costs: str) -> list[str]:

@@ -9,6 +9,7 @@ from jinja2 import Environment, StrictUndefined
 import study_pairs
 import study_tables
 from study_results import Rows, points, share, share_kept, top
+from thumbnet.config import StudentSettings
 
 TEMPLATE = Path(__file__).parent / "findings.md.jinja"
 RECIPES = Path(__file__).parent.parent / "recipes" / "study"
@@ -83,6 +84,10 @@ def known_so_far(results: Path) -> str:
         others=read("study_imagenette_fine_others")["ours_ahead_by"]["thumbnet_fine_detail"],
         over_trainings=study_pairs.over_trainings(studies, study_pairs.REPEATED, "bicubic_all_fine"),
         ahead_of_d=study_pairs.over_trainings(studies, study_pairs.BESIDE_D, "bicubic_cl_kd_fm_fine"),
+        both_beside_d=study_pairs.over_trainings_and_pictures(
+            answers, study_pairs.BESIDE_D_WITH_ANSWERS, "bicubic_cl_kd_fm_fine"
+        ),
+        detail_steps=f"{StudentSettings().detail_steps:,}",
         decoder=read("stored_thumbnails")["formats"]["png"],
         formats_elpv=read("formats_elpv")["formats"],
         held={one["weight"]: one for one in read("naturalness_elpv_detail")["points"] if one["loss"] == "pm"},

@@ -124,6 +124,12 @@ def teacher_file_of(run: RunFolder) -> str | None:
     return found
 
 
+def data_fingerprint_of(run: RunFolder) -> str | None:
+    """Fingerprint of the data that the run learned from; None of a run whose record is not there."""
+    found: str | None = (run.read_config().get(RECORD_KEY) or {}).get("data_fingerprint")
+    return found
+
+
 def held_out_in_training(run: RunFolder) -> str | None:
     """Fingerprint of the names of the pictures that were held out; None of a run from before it was recorded."""
     found: str | None = (run.read_config().get(RECORD_KEY) or {}).get(HELD_OUT)

@@ -22,6 +22,7 @@ def finished(name: str, seed: int, right: int) -> Finished:
         runs=(RecipeRun(recipe=recipe, seed=seed, run=RunFolder(Path("none"))),),
         evaluation={"metric": "top1", "student": {"top1": right / PICTURES}},
         pictures=tuple(str(index) for index in range(PICTURES)),
+        labels=("cat",) * PICTURES,
         right={"student": np.array([1.0] * right + [0.0] * (PICTURES - right))},
         of_split=(PICTURES,),
         metrics=(),

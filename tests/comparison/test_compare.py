@@ -14,7 +14,7 @@ from thumbnet import compare
 from thumbnet.cli import main
 from thumbnet.comparison import runs as comparison_runs
 from thumbnet.comparison.study import Comparison
-from thumbnet.errors import ConfigError, DataError
+from thumbnet.errors import ConfigError
 
 Write = Callable[..., str]
 SETTINGS: dict[str, Any] = {"seeds": (0, 1), "timing_rounds": 2, "quiet": True}
@@ -243,15 +243,6 @@ def test_a_bound_and_a_full_size_student_have_rows_of_their_own(write_recipe: Wr
     assert rows["full"].picture_bytes == rows["teacher"].picture_bytes
     assert rows["full"].latency_ms is not None
     assert [rows[name].delta_e for name in rows] == [None, None, None]  # none of them makes a thumbnail
-
-
-def test_runs_on_different_pictures_are_not_compared(write_recipe: Write, photos: Path, tmp_path: Path) -> None:
-    recipes = [
-        write_recipe(tmp_path, "all", epochs=1),
-        write_recipe(tmp_path, "train", epochs=1, data=str(photos / "train"), holdout=0.3),
-    ]
-    with pytest.raises(DataError, match=r"evaluated on different pictures; .*--data"):
-        compare(recipes=recipes, output=tmp_path / "out", timing_rounds=0, quiet=True)
 
 
 def test_a_bound_stands_beside_the_best_alternative_of_no_more_macs(write_recipe: Write, tmp_path: Path) -> None:

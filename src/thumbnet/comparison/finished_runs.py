@@ -13,6 +13,7 @@ from thumbnet.comparison.recipes import TEACHER, UNTRAINED
 from thumbnet.comparison.runs import RecipeRun
 from thumbnet.errors import DataError
 from thumbnet.run_folder import RunFolder
+from thumbnet.run_record import data_fingerprint_of
 
 STUDENT = "student"
 
@@ -42,6 +43,7 @@ class Finished:
         runs: In the order of the splits.
         evaluation: As in evaluation.json; accuracies, bytes and distances are means over all pictures.
         pictures: Names, split by split.
+        labels: Of the pictures, in words.
         right: 1 for each picture of which a network says what it should, by the network.
         of_split: How many of the pictures are of each split.
         metrics: Of each run, in the order of the splits.
@@ -50,6 +52,7 @@ class Finished:
     runs: tuple[RecipeRun, ...]
     evaluation: Mapping[str, Any]
     pictures: tuple[str, ...]
+    labels: tuple[str, ...]
     right: Mapping[str, Float[np.ndarray, " pictures"]] = field(repr=False)
     of_split: tuple[int, ...]
     metrics: tuple[RunMetric, ...]
@@ -73,7 +76,8 @@ def read_finished(runs: Sequence[RecipeRun], splits: Sequence[str]) -> list[Fini
         splits: Names of all that were asked for; one without a name where there are no splits.
 
     Raises:
-        DataError: If runs were evaluated on different pictures or by different metrics.
+        DataError: If runs were evaluated on different pictures or labels, or by different metrics, or learned from one
+            data set before and after it changed.
     """
     groups: dict[tuple[str, int], dict[str, RecipeRun]] = {}
     for one in runs:
@@ -134,6 +138,7 @@ def _read(one: RecipeRun) -> Finished:
         runs=(one,),
         evaluation=evaluation,
         pictures=pictures,
+        labels=tuple(said["label"].tolist()),
         right=right,
         of_split=(len(pictures),),
         metrics=(metric,),
@@ -149,6 +154,7 @@ def _pooled(parts: Sequence[Finished]) -> Finished:
         runs=tuple(one for part in parts for one in part.runs),
         evaluation=_pooled_evaluation(parts),
         pictures=tuple(f"{part.one.recipe.split}/{name}" for part in parts for name in part.pictures),
+        labels=tuple(label for part in parts for label in part.labels),
         right={name: np.concatenate([part.right[name] for part in parts]) for name in known},
         of_split=tuple(len(part.pictures) for part in parts),
         metrics=tuple(metric for part in parts for metric in part.metrics),
@@ -190,6 +196,23 @@ def _require_same(finished: Sequence[Finished]) -> None:
         if other.pictures != finished[0].pictures:
             both = f"{finished[0].one.run.path} and {other.one.run.path} were evaluated on different pictures"
             raise DataError(f"{both}; compare recipes with one data set, such as --data DATA")
+        if other.labels != finished[0].labels:
+            both = f"{finished[0].one.run.path} and {other.one.run.path} were evaluated on different labels"
+            raise DataError(f"{both} of the same pictures; remove the older run and compare again")
+    _require_unchanged_data(finished)
+
+
+def _require_unchanged_data(finished: Sequence[Finished]) -> None:
+    """Recipes may name other data to learn from; what one name stands for may not change between two runs."""
+    learned: dict[str, tuple[RunFolder, str]] = {}
+    for run in (each.one.run for each in finished):
+        data, fingerprint = str(run.read_config().get("data")), data_fingerprint_of(run)
+        if fingerprint is None:
+            continue
+        earlier, known = learned.setdefault(data, (run, fingerprint))
+        if known != fingerprint:
+            both = f"{earlier.path} and {run.path} learned from {data}, and its pictures changed in between"
+            raise DataError(f"{both}; remove the older run and compare again")
 
 
 def _require_one_metric(finished: Iterable[Finished]) -> None:
