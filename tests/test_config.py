@@ -259,6 +259,8 @@ def test_full_size_is_for_filters_alone(kind: DownscalerKind) -> None:
     ("wrong", "named"),
     [
         ({"kind": "bicubic", "start": "random"}, "downscaler.start is random, but must be natural with the kind"),
+        ({"kind": "muller", "start": "detail"}, "downscaler.start is detail, but must be natural with the kind"),
+        ({"kind": "all_information", "start": "detail"}, "downscaler.start is detail, but must be natural with"),
         ({"kind": "muller", "start": "random"}, "downscaler.start is random, but must be natural with the kind"),
         ({"weights": "runs/one", "start": "random"}, "downscaler.start is random, but must be left out with"),
         ({"kind": "area", "weights": "runs/one"}, "downscaler.weights is runs/one, but must be left out with the kind"),

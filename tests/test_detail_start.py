@@ -1,6 +1,7 @@
 """Before training, a downscaler learns to write detail and the student to read it; a resumed run does not again."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from command_line import Run
 from stopping_term import stopping_at
 from thumbnet import fit
 from thumbnet.config import DownscalerSettings, LossSettings, StudentSettings, ThumbnailSettings, TrainSettings
+from thumbnet.config.networks import DownscalerKind
 from thumbnet.data.preprocessing import normalise
 from thumbnet.detail_start import start_detail
 from thumbnet.errors import ConfigError, NetworkError
@@ -140,12 +142,12 @@ FINER = StudentSettings(keep_stem_resolution=True, detail_steps=6)
 DETAIL = DownscalerSettings(start="detail")
 
 
-@pytest.mark.parametrize("ratio", [4, 2])
+@pytest.mark.parametrize(("kind", "ratio", "left"), [("residual", 4, 0.7), ("residual", 2, 0.7), ("bicubic", 4, 0.98)])
 def test_without_a_decoder_the_first_layer_reads_what_it_saw_at_twice_the_side(
-    tiny_settings: Settings, stripes: Tensor, ratio: int
+    tiny_settings: Settings, stripes: Tensor, kind: DownscalerKind, ratio: int, left: float
 ) -> None:
     torch.manual_seed(0)
-    settings = tiny_settings(student=FINER, downscaler=DETAIL, ratio=ratio)
+    settings = tiny_settings(student=FINER, downscaler=replace(DETAIL, kind=kind), ratio=ratio)
     assembly = assemble(settings, ("flat", "round"), tap_features=False)
     pair, (name, layer) = assembly.pair.eval(), next(iter(assembly.first_layers.items()))
     # Twice the thumbnail's side; at ratio 2 that is the image itself.
@@ -163,7 +165,7 @@ def test_without_a_decoder_the_first_layer_reads_what_it_saw_at_twice_the_side(
     start_detail(
         pair, assembly.first_layers, repeat(stripes), 200, ratio, LossSettings(), NO_NOISE, Announcer(quiet=True)
     )
-    assert missed() < 0.7 * before
+    assert missed() < left * before
     after = pair.student.network.state_dict()
     assert all(torch.equal(after[key], value) for key, value in rest.items())
 
@@ -181,6 +183,20 @@ def test_a_run_with_that_start_says_so_in_its_bundle_and_resumes_without_startin
     assert same(weights(tmp_path / "whole"), weights(settings.output))
     losses = RunFolder(settings.output).read_metrics()[0].keys()
     assert "pm" in losses and "dm" not in losses
+
+
+def test_behind_a_fixed_filter_the_first_layer_starts_alone_and_nothing_is_hidden(
+    tiny_settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = DownscalerSettings(kind="bicubic")
+    layers = {}
+    for name, chosen in (("started", replace(plain, start="detail")), ("plain", plain)):
+        bundle = fit(tiny_settings(student=FINER, downscaler=chosen, output=str(tmp_path / name), lr=1e-9, epochs=1))
+        assert not bundle.description.hides_detail
+        assert "pm" not in RunFolder(tmp_path / name).read_metrics()[0]
+        layers[name] = bundle.student[0][0].weight  # type: ignore[index]
+    assert not torch.allclose(layers["started"], layers["plain"], atol=1e-4)
+    assert "hid" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

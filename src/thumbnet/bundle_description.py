@@ -114,7 +114,7 @@ def write_description(folder: Path, description: BundleDescription) -> None:
 def _plain(description: BundleDescription) -> dict[str, Any]:
     chosen = description.downscaler.shipped()
     downscaler: dict[str, Any] = {"kind": chosen.kind, "channels": chosen.channels}
-    if chosen.start == "detail":
+    if chosen.hides:
         downscaler["start"] = "detail"
     return {**asdict(description), "downscaler": downscaler}
 

@@ -66,7 +66,9 @@ def start_detail(
     trained = [each for part in parts for each in part.parameters() if each.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=lr)
     schedule = OneCycleLR(optimizer, lr, total_steps=steps)
-    crops = announcer.track(_crops(images, steps, ratio), steps, f"starting downscaler and {reader}")
+    learns = any(each.requires_grad for each in pair.downscaler.parameters())
+    named = f"downscaler and {reader}" if learns else reader
+    crops = announcer.track(_crops(images, steps, ratio), steps, f"starting {named}")
     for step, crop in enumerate(crops):
         thumbnail = to_8bit(pair.downscaler(crop))
         stored = codec_noise(thumbnail, epoch=0, micro_batch=step, whole=len(thumbnail))

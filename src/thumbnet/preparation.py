@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from thumbnet import processes
 from thumbnet.checkpoint import Position, TrainingState
 from thumbnet.compilation import compile_pair, compile_teacher
-from thumbnet.config import TrainSettings, hides_detail
+from thumbnet.config import TrainSettings
 from thumbnet.data.batches import (
     Batch,
     EpochOrder,
@@ -171,8 +171,8 @@ def _starting_state(
         dataset = training_views(plan.train, settings, plan.assembly.preprocessing)
         whole = training_loader(dataset, training_order(plan.train, settings), LoaderSettings(workers=0))
         pair.downscaler.calibrate(to_image(next(iter(whole)), device))
-    hidden = hides_detail(chosen, settings.student)
-    if hidden and settings.student.detail_steps and not plan.run.checkpoint.exists():
+    started = settings.student.detail_decoder or chosen.start == "detail"
+    if started and settings.student.detail_steps and not plan.run.checkpoint.exists():
         _start_detail(plan, pair, loader, device)
     optimizer = build_optimizer(pair, settings.optimizer, settings.peak_lr)
     average: ModelEmaV3 | None = None

@@ -132,7 +132,7 @@ def preview_lines(assembly: Assembly, settings: TrainSettings) -> tuple[str, ...
     )
     downscaler = format_macs(count_macs(pair.downscaler, image_side))
     chosen = assembly.downscaler
-    begun = ", starts by hiding detail" if chosen.start == "detail" else ", frozen" if chosen.frozen else ""
+    begun = ", starts by hiding detail" if chosen.hides else ", frozen" if chosen.frozen else ""
     return (
         f"teacher: {lines[0]}",
         f"student: {lines[1]}{f', {option}' if option else ''}",

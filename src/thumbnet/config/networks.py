@@ -29,7 +29,8 @@ class DownscalerSettings:
         channels: Hidden channels of `paper`, `residual` and `learned_resizer`; must be more than 3.
         start: `natural` starts a learned kind as a plain thumbnail; `detail` goes on from there before training, with
             `student.keep_stem_resolution`, and hides in the thumbnail what the student's first layer would see of one
-            of twice its side; `random` leaves PyTorch's start, to measure what that is worth. By default `residual`
+            of twice its side; with a fixed filter, which hides nothing, that layer learns to see what it can of it in
+            the plain thumbnail; `random` leaves PyTorch's start, to measure what that is worth. By default `residual`
             has `detail` where the student's first layer can read it and thumbnails are not trained for compression,
             and `natural` elsewhere, as the other kinds.
         weights: A run or bundle folder whose trained downscaler, of the same kind, channels and ratio, to begin with.
@@ -48,7 +49,8 @@ class DownscalerSettings:
         require(self.channels > 3, "downscaler.channels", self.channels, "more than 3")
         plain = self.start in (None, "natural")
         require(plain or self.start in starts, "downscaler.start", self.start, f"one of {', '.join(starts)}")
-        started = plain or self.kind in STARTED_DOWNSCALERS
+        read = self.start == "detail" and self.kind in FIXED_FILTERS
+        started = plain or read or self.kind in STARTED_DOWNSCALERS
         require(started, "downscaler.start", self.start, f"natural with the kind {self.kind}")
         begun = plain or self.weights is None
         require(begun, "downscaler.start", self.start, "left out with downscaler.weights, which are the start")
@@ -58,9 +60,14 @@ class DownscalerSettings:
         known = not self.frozen or self.weights is not None
         require(known, "downscaler.frozen", True, "given with downscaler.weights, which it keeps")
 
+    @property
+    def hides(self) -> bool:
+        """Whether it starts by hiding detail in the thumbnail; a fixed filter has nothing to hide it with."""
+        return self.start == "detail" and self.kind not in FIXED_FILTERS
+
     def shipped(self) -> "DownscalerSettings":
         """What a bundle says of its downscaler: not how it was begun, unless thumbnails hold something due to that."""
-        start: DownscalerStart | None = "detail" if self.start == "detail" else None
+        start: DownscalerStart | None = "detail" if self.hides else None
         return DownscalerSettings(kind=self.kind, channels=self.channels, start=start)
 
 
@@ -76,7 +83,7 @@ def check_ratio(downscaler: DownscalerSettings, ratio: int) -> None:
 
 def hides_detail(downscaler: DownscalerSettings, student: "StudentSettings") -> bool:
     """Whether thumbnails hold detail that the student reads and lossy compression takes away."""
-    return student.detail_decoder or downscaler.start == "detail"
+    return student.detail_decoder or downscaler.hides
 
 
 def student_channels(downscaler: DownscalerSettings, ratio: int) -> int:
