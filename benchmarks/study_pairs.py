@@ -131,8 +131,8 @@ OTHERS = (
     Other("e", "bicubic, norms and head alone trained, labels", "fixres_fine"),
     Other("f", "learned resizer, labels, distillation", "learned_resizer_fine"),
     Other("", "learned resizer, all losses of ours but `mm`", "learned_resizer_all_fine"),
-    Other("g", "MULLER, labels, distillation", "muller_fine"),
-    Other("", "MULLER, all losses of ours but `mm`", "muller_all_fine"),
+    Other("g", "MULLER, labels, distillation ²", "muller_fine"),
+    Other("", "MULLER, all losses of ours but `mm`", "muller_all_fine", "imagenette_muller"),
     Other("h", "bicubic of ratios 2 and 4, labels, distillation", "multi_resolution_fine", "imagenette_several_sides"),
     Other("", "**ThumbNet**", FINE),
 )

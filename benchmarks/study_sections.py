@@ -23,6 +23,7 @@ IMAGENETTE: tuple[tuple[str, Section], ...] = (
     ("study_imagenette_fine_others", study_of("Imagenette: finer student, learned resizers and the losses of others", HALF_LR, "imagenette_fine_others")),
     ("study_imagenette_fine_seed1", study_of("Imagenette: finer student, another seed beside the best of the losses of others", HALF_LR)),
     ("study_imagenette_fine_more_natural", study_of("Imagenette: finer student, detail hidden more faintly (`loss.pm` 80)", HALF_LR)),
+    ("study_imagenette_muller", study_of("Imagenette: MULLER with all losses of ours, at 50 times the student's learning rate", HALF_LR)),
     ("study_imagenette_fine_without_kd", study_of("Imagenette: finer student without distillation", HALF_LR)),
     ("study_imagenette_several_sides", study_of("Imagenette: finer student of several sides, six epochs", f"Trained at ratios 2 and 4 in each step, measured at 4. {HALF_LR}")),
     ("study_imagenette_longer_start", study_of("Imagenette: finer student, a start of 4,000 steps (`student.detail_steps`)", HALF_LR)),
