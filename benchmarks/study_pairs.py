@@ -88,6 +88,7 @@ TRIED = (
     Trial("", "plain", f"{CELLS}, three seeds", "elpv", "thumbnet_without_fm", PLAIN),
     Trial("`loss.kd` 0", "plain", f"{CELLS}, three seeds", "elpv", "thumbnet_without_kd", PLAIN),
     Trial("", "plain", SHORT, "imagenette_settings", "thumbnet_without_kd", PLAIN, "imagenette_settings"),
+    Trial("", "plain", TWELVE, "imagenette_without_kd", "thumbnet_without_kd", PLAIN, "imagenette_without_kd"),
     Trial("", "finer", SIX, "imagenette_fine_without_kd", "thumbnet_fine_without_kd", FINE, "imagenette_fine_others"),
     Trial("`mix.mixup` 1 on half of the batches", "plain", DEFAULTS, "imagenette_defaults_mixup", PLAIN, PLAIN, "imagenette_defaults"),
     Trial("", "plain, `loss.em` 10", DEFAULTS, "imagenette_defaults_heavier_em_mixup", HEAVIER, HEAVIER, "imagenette_defaults_heavier_em"),
