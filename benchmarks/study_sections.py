@@ -9,6 +9,9 @@ from study_results import crop_shares, naturalness_of, stored_thumbnails_of, stu
 
 Section = Callable[[dict[str, Any]], str]
 EM_2 = "The defaults then; today with `--set loss.em=2`."
+MULLER_STILL = (
+    "MULLER's rows: `--set optimizer.downscaler_lr_factor=1` with today's recipes; its numbers hardly moved so."
+)
 HALF_LR = "The learning rate is half of the first table's, 5e-4."
 
 IMAGENETTE: tuple[tuple[str, Section], ...] = (
@@ -20,7 +23,7 @@ IMAGENETTE: tuple[tuple[str, Section], ...] = (
     ("study_imagenette_fine_losses", study_of("Imagenette: finer student, bicubic thumbnails with one loss after the other", HALF_LR)),
     ("study_imagenette_fine_again", study_of("Imagenette: finer student, against the best of those on bicubic thumbnails", "The same runs as above.")),
     ("study_imagenette_equal_compute", study_of("Imagenette: finer student, beside bicubic thumbnails of ratio 2 for the same compute", "The same runs as above, and one more.")),
-    ("study_imagenette_fine_others", study_of("Imagenette: finer student, learned resizers and the losses of others", HALF_LR, "imagenette_fine_others")),
+    ("study_imagenette_fine_others", study_of("Imagenette: finer student, learned resizers and the losses of others", f"{HALF_LR} {MULLER_STILL}", "imagenette_fine_others")),
     ("study_imagenette_fine_seed1", study_of("Imagenette: finer student, another seed beside the best of the losses of others", HALF_LR)),
     ("study_imagenette_fine_more_natural", study_of("Imagenette: finer student, detail hidden more faintly (`loss.pm` 80)", HALF_LR)),
     ("study_imagenette_started", study_of("Imagenette: finer student on bicubic thumbnails, its first layer started alone", f"{HALF_LR} The steps before the epochs that hidden detail has, for the first layer alone.")),
@@ -57,7 +60,7 @@ IMAGENETTE: tuple[tuple[str, Section], ...] = (
     ("study_imagenette_ratio2", study_of("Imagenette: ratio 2 with the teacher's compute, three epochs on four views at 2.5e-4")),
     ("study_imagenette_ratio2_fine_bicubic", study_of("Imagenette: ratio 2 with the teacher's compute on bicubic thumbnails, three epochs on two views at 2.5e-4")),
     ("stored_thumbnails_ratio2_fine", stored_thumbnails_of("Imagenette: stored bicubic thumbnails of ratio 2 for the teacher's compute")),
-    ("study_imagenette_alternatives", study_of("Imagenette: plain students, what others do, six epochs")),
+    ("study_imagenette_alternatives", study_of("Imagenette: plain students, what others do, six epochs", MULLER_STILL)),
     ("study_imagenette_lr", study_of("Imagenette: plain student at half the learning rate, six epochs")),
 )  # fmt: skip
 
@@ -66,7 +69,7 @@ DRAWINGS: tuple[tuple[str, Section], ...] = (
 )  # fmt: skip
 
 CELLS: tuple[tuple[str, Section], ...] = (
-    ("study_elpv", study_of("Solar cells: every recipe on one quarter", "elpv at 192 px; one quarter held out.")),
+    ("study_elpv", study_of("Solar cells: every recipe on one quarter", f"elpv at 192 px; one quarter held out. {MULLER_STILL}")),
     ("study_elpv_seeds", study_of("Solar cells: five seeds on one quarter", "The defaults but for eight epochs on two views.")),
     ("study_elpv_sweep", sweep_of("Solar cells: a sweep over ratios and students, eight epochs on one quarter", "elpv_sweep")),
     ("study_elpv_detail", study_of("Solar cells: detail hidden in the thumbnail")),
@@ -76,7 +79,7 @@ CELLS: tuple[tuple[str, Section], ...] = (
     ("study_elpv_fresh", study_of("Solar cells: two quarters, 30 epochs of fresh views, `loss.em` 2 and 10")),
     ("study_elpv_fresh_mixup", study_of("Solar cells: one quarter, 30 epochs of fresh views, half of the batches mixed")),
     ("study_elpv_folds_two_seeds", study_of("Solar cells: finer student on three quarters, two seeds")),
-    ("study_elpv_fine_alternatives", study_of("Solar cells: finer student and learned resizers on one quarter")),
+    ("study_elpv_fine_alternatives", study_of("Solar cells: finer student and learned resizers on one quarter", MULLER_STILL)),
     ("study_elpv_lite1", study_of("Solar cells: EfficientNet-Lite1 as teacher and student, one quarter")),
     ("study_elpv_ratio2", study_of("Solar cells: ratio 2, 96 px thumbnails of 192 px images")),
     ("naturalness_elpv", naturalness_of("What naturalness costs on solar cells", "naturalness_elpv")),
