@@ -119,3 +119,20 @@ def test_a_setting_is_paired_across_comparisons_only_where_both_keep_their_answe
     kept = {day: answers.of_study(tmp_path / day) for day in ("friday", "monday")}
     assert pairs._across(trial, kept).startswith("+20.0 [")
     assert pairs._across(trial, {"friday": kept["friday"]}) == ""
+
+
+def test_trainings_of_several_comparisons_pool_with_their_pictures(answers: ModuleType, tmp_path: Path) -> None:
+    pairs = script("study_pairs")
+    for day, wrong in (("monday", {0, 1}), ("friday", {0, 1, 2, 3})):
+        write_run(tmp_path / day / f"{pairs.FINE}-seed0", wrong=set())
+        write_run(tmp_path / day / "other-seed0", wrong=wrong)
+    kept = {day: answers.of_study(tmp_path / day) for day in ("monday", "friday")}
+    found = pairs.over_trainings_and_pictures(kept, ["monday", "friday"], "other")
+    assert found["mean"] == pytest.approx(0.3)  # of 0.2 and 0.4
+    assert found["low"] < 0.3 < found["high"]
+
+    write_run(tmp_path / "sunday" / f"{pairs.FINE}-seed0", wrong=set(), labels=LABELS[::-1])
+    write_run(tmp_path / "sunday" / "other-seed0", wrong={0}, labels=LABELS[::-1])
+    kept["sunday"] = answers.of_study(tmp_path / "sunday")
+    with pytest.raises(ValueError, match="different pictures"):
+        pairs.over_trainings_and_pictures(kept, list(kept), "other")
